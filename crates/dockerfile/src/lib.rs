@@ -1,1 +1,52 @@
-//! See DESIGN.
+//! The language of a container build: what a user wrote, as values. No I/O.
+//!
+//! Everything here is a function from text to values, so that it can be tested against the reference tools with
+//! nothing but strings, and so that the same code serves a build, a linter and an editor. The caller reads files and
+//! walks directories; this crate says what they mean.
+//!
+//! # Ignore files
+//!
+//! An [`IgnoreFile`] decides which files of a build context exist for the build. The oracle is BuildKit, whose answer
+//! has three parts, each with its own surprises:
+//!
+//! 1. **Reading the file.** A byte order mark is dropped; a line whose *first* byte is `#` is a comment (`  # this` is
+//!    a pattern); space around a pattern and after its `!` goes away; paths are cleaned (`./a//b/../c` is `a/c`) and
+//!    one leading `/` is dropped.
+//! 2. **Matching one pattern.** `*` and `?` stop at `/`, `**` does not, `[a-z]` is a class, `\` takes the next
+//!    character as it is. BuildKit writes a Go regular expression for it, and part of what users meet is that
+//!    translation: `**.log` means «ends in `.log`», `a/**` is «starts with `a/`», and `dir\bin` has a word boundary in
+//!    it. So we write the very same expression and then say it in the dialect of the `regex` crate.
+//! 3. **Deciding about a path.** Patterns are tried in order, the last one that changes the verdict wins, and a
+//!    pattern that matched a directory goes on matching everything below it. `!pattern` takes back.
+//!
+//! The third part depends on what matched above, so a walk carries a [`MatchState`] from a directory to its children:
+//! each name is matched once, not once for each of its parents.
+//!
+//! ```
+//! use cartwheel_dockerfile::IgnoreFile;
+//!
+//! let ignore = IgnoreFile::parse("docs\n!docs/README.md\n**/*.pyc\n")?;
+//! assert!(ignore.matches("docs/guide/start.md"));
+//! assert!(!ignore.matches("docs/README.md"));
+//!
+//! // A walk: an excluded directory is entered only if something below may be taken back.
+//! let root = ignore.root();
+//! let docs = ignore.enter("docs", &root);
+//! assert!(docs.is_excluded() && ignore.may_descend("docs", &docs));
+//! assert!(ignore.excludes("docs/guide", &docs));
+//! # Ok::<(), cartwheel_dockerfile::Error>(())
+//! ```
+//!
+//! What such a walk emits is the caller's affair; BuildKit sends a directory that is excluded itself when something
+//! below it is not, and never sends an empty excluded one.
+//!
+//! Which file is read is the caller's affair too: `<Dockerfile>.dockerignore` beside the Dockerfile first, else the
+//! context's root. One anywhere else does nothing.
+#![forbid(unsafe_code)]
+
+mod error;
+mod ignore;
+mod pattern;
+
+pub use error::{Error, ErrorKind, Result};
+pub use ignore::{IgnoreFile, MatchState};
