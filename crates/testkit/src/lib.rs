@@ -1,1 +1,18 @@
-//! See DESIGN.
+//! What the tests of all crates are made with: wheels, a package index, and the real tools.
+//!
+//! Only tests depend on this crate. A double here is stricter than the thing it doubles: a test that passes against
+//! the double shall pass against the real one.
+//!
+//! * [`WheelBuilder`] writes wheels, the same bytes for the same calls, correct unless told otherwise. Below it lies
+//!   [`zip`], which writes archives byte by byte so that every field can be made wrong.
+//! * [`sound`] is a table of wheels that look odd and must be accepted.
+//!
+//! Deflated entries are compressed by the library that the workspace uses today, so their bytes may change with its
+//! version. A golden digest that shall hold for ever is made of stored entries.
+#![forbid(unsafe_code)]
+
+pub mod sound;
+mod wheel;
+pub mod zip;
+
+pub use wheel::{Member, WheelBuilder, record_line};
