@@ -1,1 +1,65 @@
-fn main() {}
+//! The project's chores, as a program: `cargo xtask <verb>`.
+//!
+//! Building and testing cartwheel takes more than a compiler: a base image, `uv`, wheels to convert, and the real
+//! tools whose behaviour we claim to match (pip, Docker, podman, skopeo, umoci, a registry). This program brings
+//! them: it says what it is about to install, installs it with the ordinary package clients (apt, pip), and finds
+//! everything in place the next time. It knows no host name: mirrors and indexes are those of the machine's settings.
+//!
+//! # Where things lie
+//!
+//! ```text
+//! $XDG_CACHE_HOME/cartwheel-xtask/v1/     shared by all clones; any recipe change makes a new folder
+//! ├── <fixture>-<digest of its recipe>/   finished, never written again
+//! └── <fixture>.unfinished/               in the making; thrown away by the next run
+//! target/fixtures/<fixture>               links into the cache: what tests, demo and bench name
+//! target/peers/                           sockets, logs and data of the daemons of a running `test`
+//! ```
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for its developers: it speaks to them")]
+#![expect(clippy::disallowed_methods, reason = "the bans are for the libraries; this is a program")]
+
+mod base_image;
+mod command;
+mod debian;
+mod fixtures;
+mod layout;
+mod project;
+mod tools;
+mod wheels;
+
+use std::process::ExitCode;
+
+use project::Project;
+
+/// A chore's outcome. Nobody acts on a failure but the reader, so it is words.
+type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+const USAGE: &str = "usage: cargo xtask <verb>
+
+  fixtures [--full]            the base image, uv and the wheel sets, in target/fixtures
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match dispatch(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(words: &[&str]) -> Result {
+    let project = Project::find()?;
+    match words {
+        ["fixtures"] => fixtures::run(&project, false),
+        ["fixtures", "--full"] => fixtures::run(&project, true),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("`{}` is not a chore\n\n{USAGE}", words.join(" ")).into()),
+    }
+}
