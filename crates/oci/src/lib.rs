@@ -1,1 +1,51 @@
-//! See DESIGN.
+//! OCI images: values, the layer engine, layouts and archives, validation.
+//!
+//! # Anatomy of an image
+//!
+//! An image is four kinds of blob, each referred to by digest and size (a [`Descriptor`]):
+//!
+//! ```text
+//! index.json ──► image index ──► manifest ──► config      what to run, and the diff ID of each layer
+//! (a layout's)   (platforms)        │
+//!                                   └───────► layers      tar, compressed; applied one over the other
+//! ```
+//!
+//! A layer has two digests. That of the compressed blob is in the manifest: registries and stores know the layer by it. That
+//! of the tar inside, the [`DiffId`], is in the config: it says what the layer *is*, however it is compressed.
+//!
+//! # What is here
+//!
+//! - [`layer`]: the engine. A [`layer::Tree`] describes what a layer will contain; [`layer::write()`] makes its bytes, for
+//!   wheels by splicing. Its essay is the normative format.
+//! - [`Image`]: config and finished layers as an immutable value.
+//! - [`Source`], [`Sink`] and [`copy`]: where images come from and go. [`ImageLayout`] reads directories and tars,
+//!   [`LayoutWriter`] and [`ArchiveWriter`] write them; the store is a source too.
+//! - [`Below`]: what the layers of a base image make, as far as later layers must know it.
+//! - [`validate()`]: the second, dumber implementation that checks all of the above.
+#![deny(unsafe_code)]
+
+pub mod layer;
+
+mod archive;
+mod below;
+mod config;
+mod descriptor;
+mod error;
+mod image;
+mod layout;
+mod manifest;
+mod reference;
+mod source;
+mod validate;
+
+pub use archive::{ArchiveKind, ArchiveWriter};
+pub use below::{Below, Extract, LayerFacts, Node, Permissions};
+pub use config::{History, ImageConfig, RootFs, RuntimeConfig};
+pub use descriptor::{Descriptor, ParsePlatformError, Platform, media_type};
+pub use error::{Error, ErrorKind, Result};
+pub use image::{DiffId, Documents, Image, Layer};
+pub use layout::{ImageLayout, LayoutWriter, write_and_rename};
+pub use manifest::{ImageIndex, Manifest};
+pub use reference::Reference;
+pub use source::{Sink, Source, copy, import_blob};
+pub use validate::validate;

@@ -43,6 +43,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Where it lies.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The blob of this digest, if it is here.
     pub fn blob(&self, digest: Digest) -> Option<Blob> {
         Blob::open(blob_path(&self.blobs(), digest)).ok()

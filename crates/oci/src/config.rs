@@ -1,0 +1,153 @@
+//! The image config: what a runtime is told, and how the image came to be (image spec, «Image Configuration»).
+//!
+//! Fields that the spec or Docker add and that nobody here reads (`Healthcheck`, `OnBuild`, …) are kept as they are: a
+//! child image must not lose what its base says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::DiffId;
+use crate::descriptor::Platform;
+
+/// The config of an image.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// When the image was made, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// `amd64`, `arm64`, …
+    pub architecture: String,
+    /// `v8`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// `linux`.
+    pub os: String,
+    /// What a container of the image is started with.
+    #[serde(default)]
+    pub config: RuntimeConfig,
+    /// The layers' diff IDs, the lowest first.
+    pub rootfs: RootFs,
+    /// One line for each instruction or layer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<History>,
+    /// What else is in it.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
+}
+
+/// What a container is started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RuntimeConfig {
+    /// `user[:group]`, by name or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// `port/protocol`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_ports: Option<BTreeMap<String, Value>>,
+    /// `NAME=value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// The command's fixed part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// The command, or its default arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmd: Option<Vec<String>>,
+    /// Where the command starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Free text by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// What else is in it.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
+}
+
+impl RuntimeConfig {
+    /// The value of an environment variable.
+    pub fn env(&self, name: &str) -> Option<&str> {
+        let pairs = self.env.iter().flatten().filter_map(|line| line.split_once('='));
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).last()
+    }
+
+    /// Sets an environment variable, in its place if it is there.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        let line = format!("{name}={value}");
+        let env = self.env.get_or_insert_default();
+        match env.iter_mut().find(|old| old.split_once('=').is_some_and(|(key, _)| key == name)) {
+            Some(old) => *old = line,
+            None => env.push(line),
+        }
+    }
+}
+
+/// The layers' diff IDs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootFs {
+    /// Always `layers`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The lowest first.
+    pub diff_ids: Vec<DiffId>,
+}
+
+/// One line of `docker history`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// When, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// By which instruction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// By whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Whether it made no layer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty_layer: bool,
+}
+
+impl ImageConfig {
+    /// The platform that the image is for.
+    pub fn platform(&self) -> Platform {
+        Platform {
+            architecture: self.architecture.clone(),
+            os: self.os.clone(),
+            variant: self.variant.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_survive() {
+        let text = r#"{"architecture":"amd64","os":"linux","config":{"Cmd":["a"],"Healthcheck":{"Test":["NONE"]}},"rootfs":{"type":"layers","diff_ids":[]},"docker_version":"1"}"#;
+        let config: ImageConfig = serde_json::from_str(text).unwrap();
+        let again: Value = serde_json::to_value(&config).unwrap();
+        assert_eq!(again, serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
+    fn variables_are_replaced_in_place() {
+        let mut config =
+            RuntimeConfig { env: Some(vec!["A=1".into(), "B=x=y".into()]), ..Default::default() };
+        config.set_env("A", "2");
+        config.set_env("C", "3");
+        assert_eq!(
+            config.env.as_deref(),
+            Some(&["A=2".to_owned(), "B=x=y".to_owned(), "C=3".to_owned()][..])
+        );
+        assert_eq!(config.env("B"), Some("x=y"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Descriptors: how one blob of an image refers to another (image spec, «OCI Content Descriptors»).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use cartwheel_store::Digest;
+use serde::{Deserialize, Serialize};
+
+/// The media types that cartwheel writes, and the Docker ones that it reads as the same thing.
+pub mod media_type {
+    /// An image index.
+    pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    /// An image manifest.
+    pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    /// An image config.
+    pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    /// A layer, tar with gzip.
+    pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// Docker's image index.
+    pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// Docker's image manifest.
+    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+}
+
+/// Refers to a blob by digest and size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the blob is.
+    pub media_type: String,
+    /// The blob's digest.
+    pub digest: Digest,
+    /// The blob's size in bytes.
+    pub size: u64,
+    /// For which platform it is, in an index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Free text by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// A descriptor without platform or annotations.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        Self { media_type: media_type.to_owned(), digest, size, platform: None, annotations: BTreeMap::new() }
+    }
+
+    /// Whether it refers to an image index (OCI's or Docker's).
+    pub fn is_index(&self) -> bool {
+        matches!(self.media_type.as_str(), media_type::INDEX | media_type::DOCKER_INDEX)
+    }
+
+    /// Whether it refers to an image manifest (OCI's or Docker's).
+    pub fn is_manifest(&self) -> bool {
+        matches!(self.media_type.as_str(), media_type::MANIFEST | media_type::DOCKER_MANIFEST)
+    }
+}
+
+/// An operating system and architecture, in Go's names (image spec, «Image Index»): `linux/arm64/v8`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Platform {
+    /// `amd64`, `arm64`, …
+    pub architecture: String,
+    /// `linux`.
+    pub os: String,
+    /// `v8`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// Whether an image for `self` runs where `wanted` is asked for. arm64 is arm64/v8.
+    pub fn satisfies(&self, wanted: &Self) -> bool {
+        self.os == wanted.os && self.architecture == wanted.architecture && self.level() == wanted.level()
+    }
+
+    fn level(&self) -> Option<&str> {
+        let implied = (self.architecture == "arm64").then_some("v8");
+        self.variant.as_deref().or(implied)
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
+}
+
+impl FromStr for Platform {
+    type Err = ParsePlatformError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePlatformError> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [os, architecture] => (os, architecture, None),
+            [os, architecture, variant] => (os, architecture, Some(variant)),
+            _ => return Err(ParsePlatformError { text: text.to_owned() }),
+        };
+        if parts.iter().any(|part| part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        {
+            return Err(ParsePlatformError { text: text.to_owned() });
+        }
+        // The names that `uname` and Docker's own normalisation accept beside Go's.
+        let architecture = match architecture.to_ascii_lowercase().as_str() {
+            "x86_64" | "x86-64" => "amd64".to_owned(),
+            "aarch64" => "arm64".to_owned(),
+            other => other.to_owned(),
+        };
+        Ok(Self { architecture, os: os.to_ascii_lowercase(), variant: variant.map(str::to_ascii_lowercase) })
+    }
+}
+
+/// What was given is not `os/architecture[/variant]`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a platform (`os/architecture[/variant]`, as `linux/arm64`)")]
+pub struct ParsePlatformError {
+    text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_parse_as_docker_reads_them() {
+        let platform: Platform = "linux/aarch64".parse().unwrap();
+        assert_eq!(platform.to_string(), "linux/arm64");
+        assert!("linux/arm64/v8".parse::<Platform>().unwrap().satisfies(&platform));
+        assert!(!"linux/arm64/v9".parse::<Platform>().unwrap().satisfies(&platform));
+        assert!("linux".parse::<Platform>().is_err() && "linux/".parse::<Platform>().is_err());
+    }
+}

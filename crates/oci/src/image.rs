@@ -1,0 +1,189 @@
+//! An image as a value: a config and finished layers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+
+use cartwheel_store::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{History, ImageConfig};
+use crate::descriptor::{Descriptor, Platform, media_type};
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{ImageIndex, LARGEST_DOCUMENT, Manifest};
+use crate::source::Source;
+
+/// The digest of a layer's tar, before compression. A type of its own, so that it is not taken for a blob's digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DiffId(Digest);
+
+impl DiffId {
+    /// Marks a digest as that of an uncompressed layer.
+    pub fn new(digest: Digest) -> Self {
+        Self(digest)
+    }
+}
+
+impl fmt::Display for DiffId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A finished layer: its bytes exist, or can be made again, and are known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// The compressed blob.
+    pub descriptor: Descriptor,
+    /// The digest of the tar in it.
+    pub diff_id: DiffId,
+}
+
+/// A config and the layers that belong to it. Immutable: edits give a new image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    config: ImageConfig,
+    layers: Vec<Layer>,
+    annotations: BTreeMap<String, String>,
+}
+
+/// The documents of an image as they are stored and sent.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// The config's JSON.
+    pub config: Vec<u8>,
+    /// The manifest's JSON.
+    pub manifest: Vec<u8>,
+    /// Refers to the manifest: the image's digest.
+    pub descriptor: Descriptor,
+}
+
+impl Image {
+    /// An image without layers for `platform`.
+    pub fn scratch(platform: &Platform) -> Self {
+        let mut config = ImageConfig {
+            architecture: platform.architecture.clone(),
+            os: platform.os.clone(),
+            variant: platform.variant.clone(),
+            ..ImageConfig::default()
+        };
+        "layers".clone_into(&mut config.rootfs.kind);
+        Self { config, layers: Vec::new(), annotations: BTreeMap::new() }
+    }
+
+    /// Reads the image that `descriptor` refers to; in an index, the one for `platform`.
+    pub fn read(source: &dyn Source, descriptor: &Descriptor, platform: &Platform) -> Result<Self> {
+        let manifest = Manifest::parse(&document(source, &pick(source, descriptor, platform)?)?)?;
+        let text = document(source, &manifest.config)?;
+        let config: ImageConfig = serde_json::from_slice(&text)
+            .map_err(|source| ErrorKind::Document { what: "image config", source: Box::new(source) })?;
+        if config.rootfs.diff_ids.len() != manifest.layers.len() {
+            return Err(Error::invalid("config and manifest do not have the same number of layers"));
+        }
+        if !config.platform().satisfies(platform) {
+            let found = vec![config.platform()];
+            return Err(ErrorKind::NoSuchPlatform { wanted: platform.clone(), found }.into());
+        }
+        let pairs = manifest.layers.into_iter().zip(&config.rootfs.diff_ids);
+        let layers = pairs.map(|(descriptor, &diff_id)| Layer { descriptor, diff_id }).collect();
+        Ok(Self { config, layers, annotations: BTreeMap::new() })
+    }
+
+    /// The config.
+    pub fn config(&self) -> &ImageConfig {
+        &self.config
+    }
+
+    /// The layers, the lowest first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The image with one more layer on top, and the line of history that belongs to it.
+    #[must_use]
+    pub fn append(mut self, layer: Layer, history: History) -> Self {
+        self.config.rootfs.diff_ids.push(layer.diff_id);
+        self.config.history.push(history);
+        self.layers.push(layer);
+        self
+    }
+
+    /// The image with another config. The layers stay, whatever `edit` does to them.
+    #[must_use]
+    pub fn with_config(mut self, edit: impl FnOnce(&mut ImageConfig)) -> Self {
+        edit(&mut self.config);
+        self.config.rootfs.diff_ids = self.layers.iter().map(|layer| layer.diff_id).collect();
+        self
+    }
+
+    /// Config and manifest as JSON, with the manifest's descriptor.
+    pub fn documents(&self) -> Documents {
+        let config = json(&self.config);
+        let config_descriptor = Descriptor::new(media_type::CONFIG, Digest::of(&config), config.len() as u64);
+        let layers = self.layers.iter().map(|layer| oci_descriptor(&layer.descriptor)).collect();
+        let mut manifest = Manifest::new(config_descriptor, layers);
+        manifest.annotations.clone_from(&self.annotations);
+        let manifest = json(&manifest);
+        let mut descriptor =
+            Descriptor::new(media_type::MANIFEST, Digest::of(&manifest), manifest.len() as u64);
+        descriptor.platform = Some(self.config.platform());
+        Documents { config, manifest, descriptor }
+    }
+}
+
+/// An OCI manifest may not list layers in Docker's media types; the bytes are the same.
+fn oci_descriptor(descriptor: &Descriptor) -> Descriptor {
+    let media_type = match descriptor.media_type.as_str() {
+        "application/vnd.docker.image.rootfs.diff.tar.gzip" => media_type::LAYER_GZIP,
+        other => other,
+    };
+    Descriptor::new(media_type, descriptor.digest, descriptor.size)
+}
+
+/// Follows indexes to the manifest for `platform`.
+fn pick(source: &dyn Source, descriptor: &Descriptor, platform: &Platform) -> Result<Descriptor> {
+    if descriptor.is_manifest() {
+        return Ok(descriptor.clone());
+    }
+    if !descriptor.is_index() {
+        return Err(Error::invalid(format!(
+            "media type `{}` is neither manifest nor index",
+            descriptor.media_type
+        )));
+    }
+    let index = ImageIndex::parse(&document(source, descriptor)?)?;
+    let fits = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|found| found.satisfies(platform));
+    match index.manifests.iter().find(fits) {
+        Some(found) if found.is_manifest() => Ok(found.clone()),
+        Some(_) => Err(Error::invalid("an index lists another index for a platform")),
+        None => {
+            let found = index.manifests.into_iter().filter_map(|entry| entry.platform).collect();
+            Err(ErrorKind::NoSuchPlatform { wanted: platform.clone(), found }.into())
+        }
+    }
+}
+
+/// Reads a small blob and checks it against its descriptor.
+pub(crate) fn document(source: &dyn Source, descriptor: &Descriptor) -> Result<Vec<u8>> {
+    if descriptor.size > LARGEST_DOCUMENT {
+        return Err(Error::invalid(format!("document `{}` is larger than 4 MiB", descriptor.digest)));
+    }
+    let mut text = Vec::new();
+    let mut reader = source.open(descriptor)?.take(descriptor.size + 1);
+    reader.read_to_end(&mut text).map_err(Error::io("read", &source.place()))?;
+    let found = Digest::of(&text);
+    if found != descriptor.digest || text.len() as u64 != descriptor.size {
+        let expected = descriptor.digest;
+        return Err(cartwheel_store::Error::from(cartwheel_store::ErrorKind::DigestMismatch {
+            expected,
+            found,
+        })
+        .into());
+    }
+    Ok(text)
+}
+
+pub(crate) fn json(document: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(document).expect("invariant: documents have string keys and no failing serializers")
+}

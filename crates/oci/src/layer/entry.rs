@@ -1,0 +1,277 @@
+//! What a layer will contain, described before it is written.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::path::PathBuf;
+
+use cartwheel_store::{Blob, Digest};
+
+use super::FIXED_TIME;
+
+/// One file, directory or link of a layer.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// The twelve permission bits.
+    pub mode: u32,
+    /// The owner's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// Seconds since 1970.
+    pub mtime: u64,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A regular file.
+    File(Content),
+    /// A directory.
+    Directory,
+    /// A symbolic link to `target`, which is written as it is.
+    Symlink {
+        /// Where it points.
+        target: String,
+    },
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Bytes in memory: generated files.
+    Bytes(Vec<u8>),
+    /// A file on disk that must have `size` bytes when it is read.
+    File {
+        /// Where it lies.
+        path: PathBuf,
+        /// Its size when it was listed.
+        size: u64,
+    },
+    /// An entry of a wheel, compressed as the wheel has it.
+    Member(Member),
+}
+
+/// An entry of a wheel.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The wheel.
+    pub wheel: Blob,
+    /// Where the entry's raw data begins.
+    pub offset: u64,
+    /// How many bytes of raw data there are.
+    pub compressed_size: u64,
+    /// How many bytes they are uncompressed.
+    pub size: u64,
+    /// The CRC-32 of the uncompressed bytes that the wheel's directory promises.
+    pub crc32: u32,
+    /// How the raw data is encoded.
+    pub method: Method,
+    /// The digest that the wheel's RECORD promises.
+    pub expected: Option<ContentDigest>,
+}
+
+/// How an entry of a wheel is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// As it is.
+    Stored,
+    /// Raw DEFLATE.
+    Deflated,
+}
+
+/// A digest of a file's content in one of the algorithms that RECORD may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentDigest {
+    /// SHA-256.
+    Sha256(Digest),
+    /// SHA-384.
+    Sha384(Box<[u8; 48]>),
+    /// SHA-512.
+    Sha512(Box<[u8; 64]>),
+}
+
+impl Content {
+    /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File { size, .. } => *size,
+            Self::Member(member) => member.size,
+        }
+    }
+}
+
+impl Entry {
+    /// A regular file of root's, 0755 if it is executable and 0644 if not.
+    pub fn file(content: Content, executable: bool) -> Self {
+        Self { kind: Kind::File(content), mode: if executable { 0o755 } else { 0o644 }, ..Self::directory() }
+    }
+
+    /// A directory of root's, 0755.
+    pub fn directory() -> Self {
+        Self { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, mtime: FIXED_TIME }
+    }
+
+    /// A symbolic link of root's.
+    pub fn symlink(target: impl Into<String>) -> Self {
+        Self { kind: Kind::Symlink { target: target.into() }, mode: 0o777, ..Self::directory() }
+    }
+
+    /// An empty file that removes what lies below, when its name begins with `.wh.` (image spec, «Whiteouts»).
+    pub fn whiteout() -> Self {
+        Self::file(Content::Bytes(Vec::new()), false)
+    }
+
+    /// The same entry with another modification time.
+    #[must_use]
+    pub fn with_mtime(self, mtime: u64) -> Self {
+        Self { mtime, ..self }
+    }
+
+    /// The same entry with another owner.
+    #[must_use]
+    pub fn with_owner(self, uid: u32, gid: u32) -> Self {
+        Self { uid, gid, ..self }
+    }
+}
+
+/// The content of a layer: entries by path, sorted, each path once, no entry below a file.
+#[derive(Debug, Clone, Default)]
+pub struct Tree {
+    entries: BTreeMap<String, Entry>,
+}
+
+/// A path that a tree refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TreeError {
+    /// The path is empty, absolute, or has an empty, `.` or `..` part.
+    #[error("`{path}` is not a plain relative path")]
+    Path {
+        /// The path.
+        path: String,
+    },
+    /// The path is taken.
+    #[error("`{path}` is there twice")]
+    Duplicate {
+        /// The path.
+        path: String,
+    },
+    /// Something is below a path that is not a directory.
+    #[error("`{path}` is below `{parent}`, which is not a directory")]
+    ParentNotDirectory {
+        /// The path.
+        path: String,
+        /// Its ancestor that is a file or link.
+        parent: String,
+    },
+}
+
+impl Tree {
+    /// A tree without entries.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `entry` at `path`, which is relative to the root and has no `.` or `..` in it.
+    pub fn insert(&mut self, path: impl Into<String>, entry: Entry) -> Result<(), TreeError> {
+        let path = path.into();
+        if path.is_empty()
+            || path.contains('\0')
+            || path.split('/').any(|part| matches!(part, "" | "." | ".."))
+        {
+            return Err(TreeError::Path { path });
+        }
+        let leaf = ancestors(&path).find(|parent| self.is_leaf(parent)).map(str::to_owned);
+        if let Some(parent) = leaf {
+            return Err(TreeError::ParentNotDirectory { path, parent });
+        }
+        if !matches!(entry.kind, Kind::Directory) {
+            let below = format!("{path}/");
+            if let Some((child, _)) =
+                self.entries.range(below.clone()..).next().filter(|(key, _)| key.starts_with(&below))
+            {
+                return Err(TreeError::ParentNotDirectory { path: child.clone(), parent: path });
+            }
+        }
+        match self.entries.entry(path) {
+            btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(entry);
+                Ok(())
+            }
+            btree_map::Entry::Occupied(taken) => Err(TreeError::Duplicate { path: taken.key().clone() }),
+        }
+    }
+
+    /// Adds plain directories (0755, root's) for the ancestors of `path` that lie strictly below `root` and are not there.
+    pub fn insert_parents(&mut self, path: &str, root: &str, mtime: u64) {
+        for parent in ancestors(path).filter(|parent| is_below(parent, root)) {
+            self.entries.entry(parent.to_owned()).or_insert_with(|| Entry::directory().with_mtime(mtime));
+        }
+    }
+
+    /// The entry at `path`.
+    pub fn get(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// All entries in the order of the layer.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn is_leaf(&self, path: &str) -> bool {
+        self.entries.get(path).is_some_and(|entry| !matches!(entry.kind, Kind::Directory))
+    }
+}
+
+/// The directories above `path`, the outermost first: `a`, `a/b` for `a/b/c`.
+pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end])
+}
+
+fn is_below(path: &str, root: &str) -> bool {
+    root.is_empty() || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> Entry {
+        Entry::file(Content::Bytes(Vec::new()), false)
+    }
+
+    #[test]
+    fn paths_that_leave_are_refused() {
+        for path in ["", "/a", "a//b", "a/../b", "./a", "a/", "a\0b"] {
+            assert!(matches!(Tree::new().insert(path, file()), Err(TreeError::Path { .. })), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_nothing_below_it_in_either_order() {
+        let mut tree = Tree::new();
+        tree.insert("a", file()).unwrap();
+        assert!(matches!(tree.insert("a/b", file()), Err(TreeError::ParentNotDirectory { .. })));
+        let mut tree = Tree::new();
+        tree.insert("a/b", file()).unwrap();
+        tree.insert("a-b", file()).unwrap();
+        assert!(matches!(tree.insert("a", file()), Err(TreeError::ParentNotDirectory { .. })));
+        assert!(matches!(tree.insert("a/b", file()), Err(TreeError::Duplicate { .. })));
+    }
+
+    #[test]
+    fn parents_stop_at_the_root() {
+        let mut tree = Tree::new();
+        tree.insert_parents("usr/lib/a/b/c.py", "usr/lib", FIXED_TIME);
+        assert_eq!(tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["usr/lib/a", "usr/lib/a/b"]);
+    }
+}
