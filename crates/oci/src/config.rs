@@ -70,8 +70,8 @@ pub struct RuntimeConfig {
 impl RuntimeConfig {
     /// The value of an environment variable.
     pub fn env(&self, name: &str) -> Option<&str> {
-        let pairs = self.env.iter().flatten().filter_map(|line| line.split_once('='));
-        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).last()
+        let pairs = self.env.as_deref().unwrap_or_default().iter().filter_map(|line| line.split_once('='));
+        pairs.rev().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// Sets an environment variable, in its place if it is there.

@@ -37,7 +37,7 @@ fn golden(encoding: Encoding) -> (String, String) {
     let mut streams = Streams::new()
         .raw("pkg/a.py", &script, &from_hex(SCRIPT_DEFLATED), Method::Deflated)
         .raw("pkg/b.py", &script, &from_hex(SCRIPT_DEFLATED), Method::Deflated)
-        .stored("pkg/data.bin", &[0xa5; 70_000]);
+        .stored("pkg/data.bin", &vec![0xa5; 70_000]);
     let mut bytes = Vec::new();
     let written = layer::write(&tree(&mut streams), encoding, &mut bytes).unwrap();
     (written.diff_id.to_string(), Digest::of(&bytes).to_string())

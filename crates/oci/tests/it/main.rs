@@ -1,5 +1,6 @@
 //! Tests of the public interface, one module for each subject.
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod golden;
 mod layers;
