@@ -72,10 +72,9 @@ impl Image<'_> {
     }
 
     fn config(&self, diff_ids: &[&String]) -> Value {
-        let step = |created_by: &str, empty: bool| match empty {
-            true => json!({ "created": INSTANT, "created_by": created_by, "empty_layer": true }),
-            false => json!({ "created": INSTANT, "created_by": created_by }),
-        };
+        let layer = |created_by: &str| json!({ "created": INSTANT, "created_by": created_by });
+        let setting =
+            |created_by: &str| json!({ "created": INSTANT, "created_by": created_by, "empty_layer": true });
         let path = "PATH=/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let version = format!("PYTHON_VERSION={}", self.python_version);
         json!({
@@ -85,12 +84,12 @@ impl Image<'_> {
             "config": { "Env": [path, "LANG=C.UTF-8", version], "Cmd": ["python3"] },
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
             "history": [
-                step("debian trixie, minimal, with the libraries of Python", false),
-                step("ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", true),
-                step("ENV LANG=C.UTF-8", true),
-                step(&format!("ENV {version}"), true),
-                step("RUN compile CPython into /usr/local", false),
-                step(r#"CMD ["python3"]"#, true),
+                layer("debian trixie, minimal, with the libraries of Python"),
+                setting("ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+                setting("ENV LANG=C.UTF-8"),
+                setting(&format!("ENV {version}")),
+                layer("RUN compile CPython into /usr/local"),
+                setting(r#"CMD ["python3"]"#),
             ],
         })
     }
@@ -104,7 +103,8 @@ struct Layer {
 fn add_layer(blobs: &Path, tar: &Path) -> Result<Layer> {
     let gzip = tar.with_extension("gz");
     let into = File::create(&gzip)?;
-    let status = Command::new("gzip").args(["--no-name", "--stdout"]).arg(tar).stdout(Stdio::from(into)).status()?;
+    let status =
+        Command::new("gzip").args(["--no-name", "--stdout"]).arg(tar).stdout(Stdio::from(into)).status()?;
     if !status.success() {
         return Err(format!("`gzip` failed: {status}").into());
     }

@@ -12,18 +12,26 @@
 //! ├── <fixture>-<digest of its recipe>/   finished, never written again
 //! └── <fixture>.unfinished/               in the making; thrown away by the next run
 //! target/fixtures/<fixture>               links into the cache: what tests, demo and bench name
-//! target/peers/                           sockets, logs and data of the daemons of a running `test`
+//! target/peers/<process>/                 images and logs of the servers of a running `test`
 //! ```
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for its developers: it speaks to them")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for its developers: it speaks to them"
+)]
 #![expect(clippy::disallowed_methods, reason = "the bans are for the libraries; this is a program")]
 
 mod base_image;
 mod command;
+mod daemon;
 mod debian;
+mod docker;
 mod fixtures;
 mod layout;
+mod peers;
 mod project;
+mod test;
 mod tools;
 mod wheels;
 
@@ -37,6 +45,8 @@ type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result:
 const USAGE: &str = "usage: cargo xtask <verb>
 
   fixtures [--full]            the base image, uv and the wheel sets, in target/fixtures
+  test [CARGO TEST OPTIONS]    every test, with Docker, podman, skopeo, umoci and a registry beside it (needs root)
+  peers COMMAND…               any command with those beside it, told of them by CARTWHEEL_TEST_… (needs root)
 ";
 
 fn main() -> ExitCode {
@@ -56,6 +66,8 @@ fn dispatch(words: &[&str]) -> Result {
     match words {
         ["fixtures"] => fixtures::run(&project, false),
         ["fixtures", "--full"] => fixtures::run(&project, true),
+        ["peers", program, arguments @ ..] => test::run_beside_peers(&project, program, arguments),
+        ["test", options @ ..] => test::run(&project, options),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

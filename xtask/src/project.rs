@@ -81,7 +81,8 @@ impl Project {
         fs::create_dir_all(link.parent().unwrap_or(&self.root))?;
         let new = link.with_extension(format!("{}.new", std::process::id()));
         symlink(content, &new)?;
-        fs::rename(&new, &link).map_err(|error| format!("could not place `{}`: {error}", link.display()).into())
+        fs::rename(&new, &link)
+            .map_err(|error| format!("could not place `{}`: {error}", link.display()).into())
     }
 }
 
@@ -94,7 +95,8 @@ pub(crate) fn remove(folder: &Path) -> Result {
 pub(crate) fn require_root(what: &str) -> Result {
     match fs::metadata("/proc/self")?.uid() {
         0 => Ok(()),
-        _ => Err(format!("{what} needs root: it installs packages, mounts and changes root; run it as root").into()),
+        _ => Err(format!("{what} needs root: it installs packages, mounts and changes root; run it as root")
+            .into()),
     }
 }
 

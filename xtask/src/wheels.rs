@@ -12,8 +12,10 @@ pub(crate) struct WheelSet {
     requirements: &'static str,
 }
 
-pub(crate) const LIGHT: WheelSet = WheelSet { name: "light", requirements: include_str!("../wheels/light.txt") };
-pub(crate) const MEDIUM: WheelSet = WheelSet { name: "medium", requirements: include_str!("../wheels/medium.txt") };
+pub(crate) const LIGHT: WheelSet =
+    WheelSet { name: "light", requirements: include_str!("../wheels/light.txt") };
+pub(crate) const MEDIUM: WheelSet =
+    WheelSet { name: "medium", requirements: include_str!("../wheels/medium.txt") };
 pub(crate) const FULL: WheelSet = WheelSet { name: "full", requirements: include_str!("../wheels/full.txt") };
 
 /// The C library of the base image, and the oldest that a wheel can name.

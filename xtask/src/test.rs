@@ -1,0 +1,44 @@
+//! `test`: every test, with the real tools beside it; `peers`: any command with them.
+
+use std::process::Command;
+
+use crate::peers::Peers;
+use crate::project::Project;
+use crate::{Result, command, fixtures};
+
+/// Provides fixtures and peers, builds the program, and runs every test of the workspace.
+///
+/// `options` go to `cargo test` in place of `--workspace`: `cargo xtask test -p cartwheel-oci`. Tests that need a
+/// peer are `#[ignore]`d, so that a bare `cargo test` passes anywhere; here none is left out.
+pub(crate) fn run(project: &Project, options: &[&str]) -> Result {
+    fixtures::run(project, false)?;
+    let peers = Peers::start(project)?;
+    // In the tests' own profile, whose dependencies are optimised: a second profile would double the compile time.
+    command::shown(cargo(project).args(["build", "--package", "cartwheel"]))?;
+    let mut test = cargo(project);
+    let what = if options.is_empty() { &["--workspace"] } else { options };
+    test.args(["test", "--no-fail-fast"]).args(what).args(["--", "--include-ignored"]);
+    command::shown(tell(&mut test, project, &peers))
+}
+
+/// Runs `program` as a test would be run: to try something out against the peers.
+pub(crate) fn run_beside_peers(project: &Project, program: &str, arguments: &[&str]) -> Result {
+    fixtures::run(project, false)?;
+    let peers = Peers::start(project)?;
+    command::shown(tell(Command::new(program).args(arguments), project, &peers))
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo(project: &Project) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(project.root());
+    cargo
+}
+
+/// Tells a command where everything is; tests know nothing else of this program.
+fn tell<'a>(command: &'a mut Command, project: &Project, peers: &Peers) -> &'a mut Command {
+    command.envs(peers.environment());
+    command.env("CARTWHEEL_TEST_FIXTURES", project.fixtures());
+    command.env("CARTWHEEL_TEST_UV", project.fixtures().join("tools/bin/uv"));
+    command.env("CARTWHEEL_TEST_BIN", project.target().join("debug/cartwheel"))
+}
