@@ -99,14 +99,14 @@ fn files() -> Vec<Hostile> {
         cut("cut in the central directory", "no end of central directory", |written| {
             written.centrals[2] + 20
         }),
-        cut("cut in the end record", "no end of central directory", |written| written.end + 15),
-        cut64("cut in the zip64 end record", "zip64", 20),
-        cut64("cut in the zip64 locator", "zip64", 56 + 8),
+        cut("cut in the end record", "cut short", |written| written.end + 15),
+        cut64("cut in the zip64 end record", "not where its end record says", 20),
+        cut64("cut in the zip64 locator", "not where its end record says", 56 + 8),
         Hostile { bytes: b"not a zip\n".repeat(100), ..Hostile::new("no zip", "not a zip", &demo()) },
         around("bytes after the end", "after its end", b"", b"evil"),
-        around("bytes before the start", "before its first entry", b"#!/bin/sh\nevil\n", b""),
-        around("a whole zip before the start", "before its first entry", &nested, b""),
-        around("two archives, one after the other", "before its first entry", &demo().build(), b""),
+        around("bytes before the start", "not where its end record says", b"#!/bin/sh\nevil\n", b""),
+        around("a whole zip before the start", "not where its end record says", &nested, b""),
+        around("two archives, one after the other", "not where its end record says", &demo().build(), b""),
         Hostile::changed("bytes before the start, offsets mended", "before its first entry", |archive| {
             archive.prefix = b"#!/bin/sh\nevil\n".to_vec();
         }),
@@ -186,22 +186,48 @@ impl Hostile {
 /// Local headers that are not what the central directory says.
 fn headers() -> Vec<Hostile> {
     vec![
-        Hostile::entry("another name in the local header", "another name", |entry| {
-            entry.local.name = b"demo/evil.txt".to_vec();
-        }),
-        Hostile::entry("another size in the local header", "another size", |entry| entry.local.size -= 1),
-        Hostile::entry("another compressed size in the local header", "another compressed size", |entry| {
-            entry.local.compressed_size -= 1;
-        }),
-        Hostile::entry("another CRC in the local header", "another CRC", |entry| entry.local.crc ^= 1),
-        Hostile::entry("another method in the local header", "another", |entry| entry.local.method = 0),
-        Hostile::entry("other flags in the local header", "another", |entry| entry.local.flags ^= FLAG_UTF8),
+        Hostile::entry(
+            "another name in the local header",
+            "local header that contradicts the central directory: name",
+            |entry| {
+                entry.local.name = b"demo/evil.txt".to_vec();
+            },
+        ),
+        Hostile::entry(
+            "another size in the local header",
+            "local header that contradicts the central directory: size",
+            |entry| entry.local.size -= 1,
+        ),
+        Hostile::entry(
+            "another compressed size in the local header",
+            "local header that contradicts the central directory: compressed size",
+            |entry| {
+                entry.local.compressed_size -= 1;
+            },
+        ),
+        Hostile::entry(
+            "another CRC in the local header",
+            "local header that contradicts the central directory: CRC",
+            |entry| entry.local.crc ^= 1,
+        ),
+        Hostile::entry(
+            "another method in the local header",
+            "local header that contradicts the central directory: method",
+            |entry| entry.local.method = 0,
+        ),
+        Hostile::entry(
+            "other flags in the local header",
+            "local header that contradicts the central directory: flags",
+            |entry| entry.local.flags ^= FLAG_UTF8,
+        ),
         Hostile::patched("no local header", "no local header", |written| {
             let local = written.locals[1];
             written.with_u32(local, 0).bytes
         })
         .naming(TEXT),
-        Hostile::entry("a local header far away", "", |entry| entry.offset = Some(0xfff_ffff)),
+        Hostile::changed("a local header far away", "belong to no entry", |archive| {
+            archive.entry(TEXT).offset = Some(0xfff_ffff);
+        }),
         Hostile::changed("an entry within another", "overlaps", |archive| {
             let inner = Archive {
                 entries: vec![Entry::stored("demo/inner.py", b"evil = 1\n")],
@@ -258,7 +284,7 @@ fn fields() -> Vec<Hostile> {
         extra("extra field that is cut", "extra field", b"\xfe\xca\x08\x00ab"),
         extra("extra field twice", "twice", b"\x75\x70\x01\x00\x01\x75\x70\x01\x00\x01"),
         extra("another name in the Unicode path field", "Unicode path", &unicode_path(TEXT, "demo/evil.txt")),
-        Hostile::entry("sizes left to a zip64 field that is not there", "zip64", |entry| {
+        Hostile::entry("sizes left to a zip64 field that is not there", "claims 4294967295", |entry| {
             *entry = entry.clone().with_headers(|header| header.size = 0xffff_ffff);
         }),
     ]
@@ -309,7 +335,7 @@ fn names() -> Vec<Hostile> {
         bytes("name in an unknown encoding", "neither ASCII nor", b"demo/\x82vil.py", 0),
         mode("symbolic link", "symbolic link", 0o120_777),
         mode("character device", "neither a file nor a folder", 0o020_644),
-        mode("named pipe", "neither a file nor a folder", 0o010_644),
+        mode("socket", "neither a file nor a folder", 0o140_644),
         Hostile::changed("the same name twice", "twice", |archive| {
             archive.entries.push(Entry::deflated(TEXT, b"evil = 1\n"));
         })
@@ -335,10 +361,13 @@ impl Hostile {
 
 /// Bytes that are not what the headers promise.
 fn contents() -> Vec<Hostile> {
+    // RECORD says nothing about the size, so that only the stream can tell.
+    let unsized_record = demo().record().replace(",3000\n", ",\n");
     let claims = |name, about, change: fn(u64) -> u64| {
-        Hostile::entry(name, about, |entry| {
-            *entry = entry.clone().with_headers(|header| header.size = change(header.size));
-        })
+        let mut archive = demo().with_record(&unsized_record).archive();
+        let entry = archive.entry(TEXT);
+        *entry = entry.clone().with_headers(|header| header.size = change(header.size));
+        Hostile { bytes: archive.write().bytes, ..Hostile::new(name, about, &demo()) }.naming(TEXT)
     };
     let data = |name, about, change: fn(&mut Vec<u8>)| {
         Hostile::entry(name, about, |entry| {
@@ -404,11 +433,6 @@ fn records() -> Vec<Hostile> {
         spoiled("RECORD leads out of the wheel", "out of", format!("{right}../../../evil.py,,\n"))
             .naming(RECORD),
         spoiled("RECORD is no table", "not readable", format!("{right}\"evil\n")).naming(RECORD),
-        spoiled("a file that RECORD does not list", "RECORD", String::new()).naming(TEXT),
-        spoiled("a file that RECORD lists without a digest", "RECORD", format!("{TEXT},,\n")).naming(TEXT),
-        spoiled("RECORD lists a file that is not there", "demo/gone.py", {
-            format!("{right}{}", record_line("demo/gone.py", b""))
-        }),
         Hostile::changed("no RECORD", "RECORD", |archive| {
             archive.entries.retain(|entry| entry.name() != RECORD);
         }),
@@ -441,11 +465,6 @@ fn metadata() -> Vec<Hostile> {
         without("no METADATA", METADATA),
         wheel("no Wheel-Version", "Wheel-Version", b"Root-Is-Purelib: true\nTag: py3-none-any\n"),
         wheel(
-            "another Root-Is-Purelib",
-            "Root-Is-Purelib",
-            b"Wheel-Version: 1.0\nRoot-Is-Purelib: perhaps\n",
-        ),
-        wheel(
             "WHEEL that is not UTF-8",
             "UTF-8",
             b"Wheel-Version: 1.0\nGenerator: \xff\nRoot-Is-Purelib: true\n",
@@ -475,7 +494,6 @@ fn installs() -> Vec<Hostile> {
         data("unknown .data key", "evil", "demo-1.0.data/evil/file"),
         data("a file below no .data key", ".data", "demo-1.0.data/file"),
         script("script that leaves bin", "../evil", "../evil"),
-        script("script with a slash", "sub/evil", "sub/evil"),
         script("script with an absolute path", "/etc/evil", "/etc/evil"),
         script("script named like its folder", "`..`", ".."),
         points("script without a callable", "module:callable", b"[console_scripts]\nevil = demo\n"),
@@ -484,7 +502,7 @@ fn installs() -> Vec<Hostile> {
             "module:callable",
             b"[console_scripts]\nevil = demo:main();evil\n",
         ),
-        points("entry points before any section", "not readable", b"evil = demo:main\n"),
+        points("a line that is no entry point", "not readable", b"[console_scripts]\nevil\n"),
         Hostile::new("a file where a folder must be", "folder", &{
             demo().data("scripts", "evil", b"#!python\n").data("data", "bin/evil/file", b"1")
         }),

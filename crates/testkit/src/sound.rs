@@ -17,7 +17,7 @@ pub struct Sound {
 
 /// One wheel for each oddity; they differ in their distribution names, so that all can be installed side by side.
 pub fn wheels() -> Vec<Sound> {
-    [schemes(), layouts(), packings()].concat()
+    [schemes(), layouts(), packings(), records()].concat()
 }
 
 fn demo(name: &str) -> WheelBuilder {
@@ -66,12 +66,23 @@ fn schemes() -> Vec<Sound> {
     let plat =
         demo("root-platlib").platlib().tag("py3-none-linux_x86_64").file("root_platlib/lib.so", b"\x7fELF");
     let tags = demo("many-tags").tag("py2.py3-none-any");
+    let folder =
+        demo("script-folder").entry_point("console_scripts", "sub/folder-script", "script_folder:main");
+    let stray = demo("stray-line").file(
+        "stray_line-1.0.dist-info/entry_points.txt",
+        b"stray = x:y\n[console_scripts]\nstray-ok = stray_line:main\n",
+    );
+    let purelib = demo("purelib-perhaps")
+        .file("purelib_perhaps-1.0.dist-info/WHEEL", b"Wheel-Version: 1.0\nRoot-Is-Purelib: perhaps\n");
     vec![
         sound("every .data key", &keys),
         sound("script kinds", &scripts),
         sound("entry points with extras", &points),
         sound("root is platlib", &plat),
         sound("compressed tag set", &tags),
+        sound("a script in a folder", &folder),
+        sound("an entry point before any section", &stray),
+        sound("a Root-Is-Purelib that is neither", &purelib),
     ]
 }
 
@@ -129,7 +140,8 @@ fn packings() -> Vec<Sound> {
         .member(Member::new("modes/owner-only", b"2").mode(0o600))
         .member(Member::new("modes/owner-executes", b"3").mode(0o700))
         .member(Member::new("modes/setuid", b"4").mode(0o4755))
-        .member(Member::new("modes/none", b"5").mode(0));
+        .member(Member::new("modes/none", b"5").mode(0))
+        .file("modes/piped", b"6"); // what `zip` marks so came from a pipe
     let dos = demo("made-by-dos");
     let folders = demo("directory-entries").file("directory_entries/sub/file", b"1");
     vec![
@@ -138,7 +150,10 @@ fn packings() -> Vec<Sound> {
         sound("data descriptors", &signed),
         sound("zip64 entries", &zip64),
         packed("zip64 archive", &demo("zip64-archive"), |archive| archive.is_zip64 = true),
-        sound("permission bits", &modes),
+        packed("permission bits", &modes, |archive| {
+            let piped = archive.entry("modes/piped");
+            *piped = piped.clone().with_mode(0o010_644);
+        }),
         packed("made on DOS", &dos, |archive| {
             for entry in &mut archive.entries {
                 entry.version_made_by = 20;
@@ -165,6 +180,37 @@ fn packings() -> Vec<Sound> {
             }
         }),
     ]
+}
+
+/// RECORDs that pip takes, because it never looks: they are mended in what is installed, not refused.
+fn records() -> Vec<Sound> {
+    let other = |name: &'static str, distribution: &str, change: fn(&str) -> String| {
+        let wheel = demo(distribution).file(&format!("{distribution}.txt"), b"");
+        sound(name, &wheel.clone().with_record(&change(&wheel.record())))
+    };
+    let without = |record: &str| record.lines().filter(|line| !line.contains(".txt,")).map(row).collect();
+    let bare = |record: &str| {
+        record
+            .lines()
+            .map(|line| match line.split_once(".txt,") {
+                Some((stem, _)) => row(&format!("{stem}.txt,,")),
+                None => row(line),
+            })
+            .collect()
+    };
+    let more =
+        |record: &str| format!("gone.txt,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n{record}");
+    vec![
+        other("a file that RECORD does not list", "record-unlisted", without),
+        other("a file that RECORD lists without a digest", "record-bare", bare),
+        other("RECORD lists a file that is not there", "record-gone", more),
+        other("RECORD with carriage returns", "record-returns", |record| record.replace('\n', "\r\n")),
+        other("RECORD without its last line end", "record-unended", |record| record.trim_end().to_owned()),
+    ]
+}
+
+fn row(line: &str) -> String {
+    format!("{line}\n")
 }
 
 /// A raw DEFLATE stream of two stored blocks, the second of them empty.
