@@ -24,10 +24,13 @@
 
 mod base_image;
 mod command;
+mod container;
 mod daemon;
 mod debian;
+mod demo;
 mod docker;
 mod fixtures;
+mod http;
 mod layout;
 mod peers;
 mod project;
@@ -45,6 +48,7 @@ type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result:
 const USAGE: &str = "usage: cargo xtask <verb>
 
   fixtures [--full]            the base image, uv and the wheel sets, in target/fixtures
+  demo [--full]                builds the example, runs its image, asks it over HTTP (needs root; full: 3 GB)
   test [CARGO TEST OPTIONS]    every test, with Docker, podman, skopeo, umoci and a registry beside it (needs root)
   peers COMMAND…               any command with those beside it, told of them by CARTWHEEL_TEST_… (needs root)
 ";
@@ -66,6 +70,8 @@ fn dispatch(words: &[&str]) -> Result {
     match words {
         ["fixtures"] => fixtures::run(&project, false),
         ["fixtures", "--full"] => fixtures::run(&project, true),
+        ["demo"] => demo::run(&project, false),
+        ["demo", "--full"] => demo::run(&project, true),
         ["peers", program, arguments @ ..] => test::run_beside_peers(&project, program, arguments),
         ["test", options @ ..] => test::run(&project, options),
         ["help" | "--help" | "-h"] => {

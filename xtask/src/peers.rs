@@ -112,6 +112,15 @@ impl Podman {
     }
 }
 
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // It has no daemon to end: what a failed test left running would run on.
+        let mut remove = Command::new("podman");
+        remove.env("CONTAINERS_CONF", &self.settings).env("CONTAINERS_STORAGE_CONF", &self.storage);
+        command::succeeds(remove.args(["rm", "--all", "--force", "--time", "0"]));
+    }
+}
+
 /// A port of loopback that was free a moment ago.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())

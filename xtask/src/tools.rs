@@ -1,6 +1,8 @@
 //! `uv`, and a pip young enough to know today's platform tags, in a virtual environment of their own.
 
+use std::ffi::OsString;
 use std::fs;
+use std::iter;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +17,13 @@ pub(crate) fn provide(project: &Project) -> Result<PathBuf> {
     let tools = project.provide("tools", &[PACKAGES, &["tools 1"]].concat(), make)?;
     project.publish("tools", &tools)?;
     Ok(tools)
+}
+
+/// This process's `PATH` with that `bin` in front.
+pub(crate) fn path(project: &Project) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = iter::once(project.fixtures().join("tools/bin")).chain(std::env::split_paths(&path));
+    Ok(std::env::join_paths(folders)?)
 }
 
 /// pip of this environment. As a module: its script would name the folder that the environment was made in.
