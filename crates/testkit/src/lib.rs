@@ -6,6 +6,7 @@
 //! * [`WheelBuilder`] writes wheels, the same bytes for the same calls, correct unless told otherwise. Below it lies
 //!   [`zip`], which writes archives byte by byte so that every field can be made wrong.
 //! * [`hostile`] is a table of wheels that must be refused, [`sound`] one of wheels that look odd and must not.
+//! * [`index::PackageIndex`] serves distributions over HTTP, and fails in every way that real indexes do.
 //! * [`oracle`] asks the real tools about an image, [`peers`] says where `cargo xtask test` has put them.
 //!
 //! Deflated entries are compressed by the library that the workspace uses today, so their bytes may change with its
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod hostile;
+pub mod index;
 pub mod oracle;
 pub mod peers;
 pub mod sound;

@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 use cartwheel_store::Digest;
 use serde_json::Value;
 
+use crate::peers;
+
 /// What a tool said against an image; the tool's own words.
 pub type Complaint = String;
 
@@ -88,17 +90,17 @@ pub fn push(layout: &Path, registry: &str, repository: &str) -> Result<String, C
     Ok(reference)
 }
 
-/// Podman with a storage of its own, which goes away with this value.
+/// Podman, with the settings and the storage that the chore made for this run.
 ///
-/// The storage is overlay, as on people's machines: overlay is what shows whether a layer hides something below it.
+/// Its storage is overlay, as on people's machines: overlay is what shows whether a layer hides something below it.
 #[derive(Debug)]
 pub struct Podman {
     storage: PathBuf,
 }
 
 impl Podman {
-    /// Podman storing in `storage`, a folder that is not there yet.
-    pub fn new(storage: &Path) -> Self {
+    /// Podman with the storage settings in this file.
+    pub fn at(storage: &Path) -> Self {
         Self { storage: storage.to_owned() }
     }
 
@@ -115,28 +117,18 @@ impl Podman {
 
     /// Runs a command in a container of the image without a network; returns what it printed.
     pub fn run(&self, image: &str, command: &[&str]) -> Result<String, Complaint> {
-        // Limits are named, because raising those of the machine is not always permitted.
-        let limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
-        ask(self.command().args(["run", "--rm", "--network=none"]).args(limits).arg(image).args(command))
+        ask(self.command().args(["run", "--rm", "--network=none", image]).args(command))
+    }
+
+    /// Forgets an image.
+    pub fn remove(&self, image: &str) -> Result<(), Complaint> {
+        ask(self.command().args(["image", "rm", "--force", image])).map(drop)
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new("podman");
-        command.arg("--root").arg(self.storage.join("root")).arg("--runroot").arg(self.storage.join("run"));
-        command.args(["--storage-driver=overlay", "--cgroup-manager=cgroupfs", "--events-backend=none"]);
-        // crun, podman's default, refuses machines that have both versions of cgroups mounted.
-        if quiet(Command::new("runc").arg("--version")).is_ok() {
-            command.args(["--runtime", "runc"]);
-        }
+        command.env("CONTAINERS_STORAGE_CONF", &self.storage);
         command
-    }
-}
-
-impl Drop for Podman {
-    fn drop(&mut self) {
-        // Podman mounts its storage onto itself and leaves it so.
-        let _not_mounted = quiet(Command::new("umount").arg("--lazy").arg(self.storage.join("root/overlay")));
-        let _left_in_the_scratch_folder = fs::remove_dir_all(&self.storage);
     }
 }
 
@@ -173,7 +165,7 @@ impl Docker {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("docker");
+        let mut command = Command::new(peers::docker());
         command.arg("--host").arg(format!("unix://{}", self.socket.display()));
         command
     }

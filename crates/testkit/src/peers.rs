@@ -21,6 +21,16 @@ pub fn uv() -> PathBuf {
     path("CARTWHEEL_TEST_UV")
 }
 
+/// The `docker` client that fits the daemons.
+pub fn docker() -> PathBuf {
+    path("CARTWHEEL_TEST_DOCKER")
+}
+
+/// The settings of podman's storage; podman, skopeo and buildah read them by themselves.
+pub fn podman_storage() -> PathBuf {
+    path("CONTAINERS_STORAGE_CONF")
+}
+
 /// The socket of a Docker daemon with the overlay2 image store.
 pub fn docker_socket() -> PathBuf {
     path("CARTWHEEL_TEST_DOCKER_SOCKET")
