@@ -1,0 +1,126 @@
+//! `cartwheel debug batch SUITE`: one JSON request per line in, one JSON answer per line out.
+//!
+//! Hidden, because it serves the comparison with other tools and nothing else:
+//!
+//! ```text
+//! zip     {"path"}                       → {"ok": true, "entries": [{"name", "size", "sha256"}]}
+//! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
+//! either                                 → {"ok": false, "error"}
+//! ```
+//!
+//! `wheel` installs as pip does in a virtual environment on this kind of machine, which includes that RECORD's digests
+//! are not compared; a build compares them.
+
+use std::error::Error;
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use cartwheel_python::{
+    Arch, Archive, InstallOptions, InstalledFile, Libc, PythonVersion, RecordCheck, Requirement, Scheme,
+    Tags, Target, Wheel, install, read_installed,
+};
+use cartwheel_store::{Blob, Hasher};
+use serde_json::{Value, json};
+
+type Answer = Result<Value, Box<dyn Error>>;
+
+/// Answers every request of `input`; an error only if reading or writing failed, or if there is no such suite.
+pub(crate) fn batch(suite: &str, input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+    let answer = match suite {
+        "zip" => zip,
+        "wheel" => wheel,
+        _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no suite `{suite}`"))),
+    };
+    for line in input.lines() {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let result = serde_json::from_str(&line).map_err(Into::into).and_then(|request| answer(&request));
+        let value = result.unwrap_or_else(|error| json!({ "ok": false, "error": chain(&*error) }));
+        writeln!(output, "{value}")?;
+    }
+    output.flush()
+}
+
+fn zip(request: &Value) -> Answer {
+    let path = Path::new(field(request, "path")?);
+    let archive = Archive::open(Blob::open(path)?, &file_name(path))?;
+    let mut entries = Vec::new();
+    for member in archive.members() {
+        let mut hasher = Hasher::default();
+        archive.each_chunk(member, |bytes| hasher.update(bytes))?;
+        entries.push(json!({ "name": member.name, "size": member.size, "sha256": hasher.finish().hex() }));
+    }
+    Ok(json!({ "ok": true, "entries": entries }))
+}
+
+fn wheel(request: &Value) -> Answer {
+    let path = Path::new(field(request, "wheel")?);
+    let python: PythonVersion = field(request, "python")?.parse()?;
+    let prefix = field(request, "prefix")?;
+    let wheel = Wheel::open(Blob::open(path)?, &file_name(path))?;
+    check_target(&wheel, python)?;
+
+    let scheme = Scheme::for_venv(prefix, python);
+    let options =
+        InstallOptions { requested: true, record: RecordCheck::Ignored, ..InstallOptions::default() };
+    let files = install(&wheel, &scheme, &options)?;
+    // Everything is unpacked and checked once before anything is written.
+    for file in &files {
+        read_installed(&wheel, file)?;
+    }
+    for file in &files {
+        write(file, &read_installed(&wheel, file)?)?;
+    }
+    Ok(json!({ "ok": true }))
+}
+
+/// What the resolver asks before a wheel gets as far as being installed.
+fn check_target(wheel: &Wheel, python: PythonVersion) -> Result<(), Box<dyn Error>> {
+    let libc = Libc::Glibc { major: 2, minor: 36 };
+    let tags = Tags::compatible(&Target { python, arch: Arch::X86_64, libc });
+    if !wheel.filename().is_compatible(&tags) {
+        return Err(format!("wheel `{}` is not for this platform", wheel.filename()).into());
+    }
+    let metadata = wheel.metadata();
+    if !metadata.supports(python) {
+        let asked = metadata.requires_python().unwrap_or_default();
+        return Err(format!("wheel `{}` asks for Python `{asked}`", wheel.filename()).into());
+    }
+    for requirement in metadata.requires_dist() {
+        requirement.parse::<Requirement>()?;
+    }
+    Ok(())
+}
+
+/// Writes one file. What is there is never followed or replaced.
+fn write(file: &InstalledFile, bytes: &[u8]) -> io::Result<()> {
+    let path = Path::new("/").join(&file.path);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mode = if file.executable { 0o755 } else { 0o644 };
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?.write_all(bytes)
+}
+
+fn field<'a>(request: &'a Value, name: &str) -> Result<&'a str, String> {
+    request.get(name).and_then(Value::as_str).ok_or_else(|| format!("the request has no `{name}`"))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
