@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cartwheel_store::Digest;
 
 use crate::zip::{Archive, Descriptor, Entry};
@@ -247,20 +249,7 @@ impl WheelBuilder {
 pub fn record_line(path: &str, content: &[u8]) -> String {
     let needs_quotes = path.contains([',', '"', '\n']);
     let quoted = if needs_quotes { format!("\"{}\"", path.replace('"', "\"\"")) } else { path.to_owned() };
-    format!("{quoted},sha256={},{}\n", base64(Digest::of(content).as_bytes()), content.len())
-}
-
-/// Base64 with `-` and `_` and without padding, as RECORD has it.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let encode = |chunk: &[u8]| -> String {
-        let group = chunk
-            .iter()
-            .enumerate()
-            .fold(0u32, |group, (at, byte)| group | u32::from(*byte) << (16 - 8 * at));
-        (0..=chunk.len()).map(|at| char::from(ALPHABET[(group >> (18 - 6 * at) & 63) as usize])).collect()
-    };
-    bytes.chunks(3).map(encode).collect()
+    format!("{quoted},sha256={},{}\n", URL_SAFE_NO_PAD.encode(Digest::of(content).as_bytes()), content.len())
 }
 
 /// The name as wheel file names have it: runs of `-_.` become one `_`.
@@ -282,15 +271,6 @@ fn expanded(tag: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_url_safe_and_bare() {
-        assert_eq!(base64(b""), "");
-        assert_eq!(base64(b"f"), "Zg");
-        assert_eq!(base64(b"fo"), "Zm8");
-        assert_eq!(base64(b"foo"), "Zm9v");
-        assert_eq!(base64(&[0xfb, 0xff]), "-_8");
-    }
 
     #[test]
     fn names_and_tags() {
