@@ -7,8 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
-use crate::project::{self, Project};
-use crate::{Result, command, debian};
+use crate::{Result, command, debian, project};
 
 const NAME: &str = "cartwheel-demo";
 
@@ -25,6 +24,7 @@ pub(crate) struct Bundle {
 impl Bundle {
     /// Unpacks the only image of the OCI layout `image` into `folder`, replacing what was there.
     pub(crate) fn unpack(image: &Path, folder: &Path) -> Result<Self> {
+        remove(&state(folder)); // what a killed run left: its process may not have heard that it should end
         project::remove(folder)?;
         let index = read_json(&image.join("index.json"))?;
         let name = &index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"];
@@ -41,7 +41,7 @@ impl Bundle {
     }
 
     /// Starts the image's own command on 127.0.0.1:`port`, in the host's network so that nothing needs forwarding.
-    pub(crate) fn run(self, project: &Project, port: u16) -> Result<Container> {
+    pub(crate) fn run(self, port: u16) -> Result<Container> {
         let path = self.folder.join("config.json");
         let mut config = read_json(&path)?;
         config["process"]["terminal"] = json!(false);
@@ -52,12 +52,10 @@ impl Bundle {
         namespaces.retain(|namespace| namespace["type"] != "network");
         fs::write(&path, config.to_string())?;
 
-        let state = project.root().join("target/demo/runc");
-        remove(&state); // of a run that was killed before the container's process could hear of it
         let mut runc = Command::new("runc");
-        runc.arg("--root").arg(&state).arg("run").arg("--bundle").arg(&self.folder).arg(NAME);
+        runc.arg("--root").arg(state(&self.folder)).arg("run").arg("--bundle").arg(&self.folder).arg(NAME);
         let daemon = Daemon::start("the container", &runc, &self.folder.with_extension("log"))?;
-        Ok(Container { daemon, state, _bundle: self })
+        Ok(Container { daemon, bundle: self })
     }
 }
 
@@ -72,9 +70,7 @@ impl Drop for Bundle {
 /// A running container; stopped and removed when this value is dropped.
 pub(crate) struct Container {
     daemon: Daemon,
-    state: PathBuf,
-    // Goes after the container that runs from it.
-    _bundle: Bundle,
+    bundle: Bundle,
 }
 
 impl Container {
@@ -86,8 +82,13 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        remove(&self.state);
+        remove(&state(&self.bundle.folder));
     }
+}
+
+/// Where runc keeps what it knows of the containers of this bundle.
+fn state(bundle: &Path) -> PathBuf {
+    bundle.with_extension("runc")
 }
 
 /// Ends and removes the container. At once: a process that is the first of its tree ignores the polite signal.

@@ -38,7 +38,7 @@ pub(crate) fn run(project: &Project, full: bool) -> Result {
     let port = peers::free_port()?;
     let mut container = None;
     times.take("start with runc, GET /healthz", || {
-        let container = container.insert(bundle.run(project, port)?);
+        let container = container.insert(bundle.run(port)?);
         container.wait_until(|| http::ask(port, "/healthz", None).is_ok())?;
         healthz(project, port)
     })?;

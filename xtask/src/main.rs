@@ -23,6 +23,8 @@
 #![expect(clippy::disallowed_methods, reason = "the bans are for the libraries; this is a program")]
 
 mod base_image;
+mod bench;
+mod check;
 mod command;
 mod container;
 mod daemon;
@@ -34,6 +36,7 @@ mod http;
 mod layout;
 mod peers;
 mod project;
+mod rules;
 mod test;
 mod tools;
 mod wheels;
@@ -50,6 +53,9 @@ const USAGE: &str = "usage: cargo xtask <verb>
   fixtures [--full]            the base image, uv and the wheel sets, in target/fixtures
   demo [--full]                builds the example, runs its image, asks it over HTTP (needs root; full: 3 GB)
   test [CARGO TEST OPTIONS]    every test, with Docker, podman, skopeo, umoci and a registry beside it (needs root)
+  check                        before every commit: formatting, lints, rules, tests without peers
+  check-deps                   the project's own rules alone
+  bench [--full] [OPTIONS]     the bench suite over the wheel sets
   peers COMMAND…               any command with those beside it, told of them by CARTWHEEL_TEST_… (needs root)
 ";
 
@@ -72,6 +78,10 @@ fn dispatch(words: &[&str]) -> Result {
         ["fixtures", "--full"] => fixtures::run(&project, true),
         ["demo"] => demo::run(&project, false),
         ["demo", "--full"] => demo::run(&project, true),
+        ["check"] => check::run(&project),
+        ["check-deps"] => check::rules(&project),
+        ["bench", "--full", options @ ..] => bench::run(&project, true, options),
+        ["bench", options @ ..] => bench::run(&project, false, options),
         ["peers", program, arguments @ ..] => test::run_beside_peers(&project, program, arguments),
         ["test", options @ ..] => test::run(&project, options),
         ["help" | "--help" | "-h"] => {
