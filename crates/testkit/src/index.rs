@@ -233,7 +233,7 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<(String, Request
             "if-range" => request.if_range = Some(value),
             "authorization" => request.login = Some(login(&value)),
             "accept" if value.contains("application/vnd.pypi.simple.v1+json") => {
-                request.path.push_str("#json")
+                request.path.push_str("#json");
             }
             _ => {}
         }

@@ -19,6 +19,9 @@ pub(super) const CONSTRAINTS: &str = "constraints.txt";
 const PYLOCK: &str = "pylock.toml";
 const CHOSEN: &str = "chosen.txt";
 
+/// What uv says of a package that no index has, or no index shows us.
+const NOT_FOUND: &str = "was not found in the package registry";
+
 /// The `manylinux_2_N` that uv 0.13 takes for `--python-platform`.
 const GLIBC_MINORS: [u16; 12] = [17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40];
 
@@ -138,8 +141,12 @@ impl<'a> Uv<'a> {
     }
 
     fn pip_compile(&self) -> Command {
+        self.pip_compile_by("unsafe-best-match")
+    }
+
+    fn pip_compile_by(&self, strategy: &str) -> Command {
         let mut command = self.command();
-        command.args(["pip", "compile", "--no-header", "--index-strategy", "unsafe-best-match"]);
+        command.args(["pip", "compile", "--no-header", "--index-strategy", strategy]);
         command.args(["--python-version", &self.request.target.python.to_string()]);
         if let Some(interpreter) = &self.request.interpreter {
             command.arg("--python").arg(interpreter);
@@ -187,7 +194,23 @@ impl<'a> Uv<'a> {
         {
             return error.into();
         }
+        if message.contains(NOT_FOUND)
+            && let Some(error) = self.explain_not_found()
+        {
+            return error.into();
+        }
         classify(message).into()
+    }
+
+    /// Whether an index refused us: uv takes that for «not found», and says so only with a strategy that stops at the
+    /// first index.
+    fn explain_not_found(&self) -> Option<ResolveError> {
+        let mut command = self.pip_compile_by("first-index");
+        command.args(self.source());
+        let answer = self.run(command).ok()?;
+        let message = self.without_secrets(&essence(&String::from_utf8_lossy(&answer.stderr)));
+        let error = classify(message);
+        matches!(error, ResolveError::Unauthorized { .. }).then_some(error)
     }
 
     /// Which wheels there are for other platforms: asks for this one version and all platforms at once.
@@ -261,13 +284,15 @@ fn parse_annotations(text: &str) -> Dependents {
     dependents
 }
 
-/// What uv says, on one line, without its own advice: that speaks of uv's options, which nobody here has given.
+/// What uv says, on one line. Its advice is kept where it tells a fact (who refused us, which tags there are) and left
+/// out where it speaks of uv's options, which nobody here has given.
 fn essence(said: &str) -> String {
-    let mut parts: Vec<String> = Vec::new();
+    let (mut parts, mut hints): (Vec<String>, Vec<&str>) = (Vec::new(), Vec::new());
     for line in said.lines() {
         let text = line.trim_start_matches([' ', '×', '╰', '─', '▶', '│', '├']).trim();
-        if text.starts_with("hint:") {
-            break;
+        if let Some(hint) = text.strip_prefix("hint: ") {
+            hints.extend((!hint.contains("`--") || hint.contains("pre-release")).then_some(hint));
+            continue;
         }
         if text.is_empty() || text.starts_with("warning:") {
             continue;
@@ -284,7 +309,8 @@ fn essence(said: &str) -> String {
     }
     let message = parts.join(": ");
     let message = message.strip_prefix("No solution found when resolving dependencies: ").unwrap_or(&message);
-    message.trim_end_matches('.').to_owned()
+    let sentences = std::iter::once(message).chain(hints);
+    sentences.map(|sentence| sentence.trim_end_matches('.')).collect::<Vec<_>>().join("; ")
 }
 
 /// `… a==1 has no usable wheels …` → `a` and `1`.

@@ -1,0 +1,6 @@
+//! The crate from outside: wheels in, verdicts and installed files out.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod fetch;
+mod requirements;
+mod resolve;

@@ -1,0 +1,255 @@
+//! What uv answers, against an index of our own.
+
+use std::path::{Path, PathBuf};
+
+use cartwheel_python::{
+    Arch, ErrorKind, IndexSettings, Libc, LockfileError, PythonVersion, Requirements, Resolution,
+    ResolveError, ResolveRequest, ResolveSource, Target, WheelLocation, resolve,
+};
+use cartwheel_store::Digest;
+use cartwheel_testkit::index::PackageIndex;
+use cartwheel_testkit::{WheelBuilder, peers};
+use tempfile::TempDir;
+
+pub(crate) fn request(uv: &Path, folder: &Path) -> ResolveRequest {
+    ResolveRequest {
+        uv: uv.to_owned(),
+        interpreter: None,
+        folder: folder.to_owned(),
+        source: ResolveSource::Requirements(Requirements::default()),
+        target: Target {
+            python: PythonVersion::new(3, 13),
+            arch: Arch::Aarch64,
+            libc: Libc::Glibc { major: 2, minor: 36 },
+        },
+        index: IndexSettings::default(),
+        no_dependencies: false,
+        previous: None,
+    }
+}
+
+/// An index, and a request that asks it.
+struct Case {
+    index: PackageIndex,
+    request: ResolveRequest,
+    folder: TempDir,
+}
+
+impl Case {
+    fn new() -> Self {
+        let (index, folder) = (PackageIndex::start(), TempDir::new().unwrap());
+        let uv = peers::uv();
+        let mut request = request(&uv, folder.path());
+        // uv lies in an environment whose Python will do; to search for one takes longer than all else.
+        request.interpreter = Some(uv.with_file_name("python")).filter(|python| python.exists());
+        request.index.index_url = Some(index.url());
+        // uv's settings may name a cache that knows an earlier index on this port.
+        std::fs::write(folder.path().join("uv.toml"), "cache-dir = \"./uv-cache\"\n").unwrap();
+        Self { index, request, folder }
+    }
+
+    fn add(&self, name: &str, version: &str, tag: &str, requires: &[&str]) -> Vec<u8> {
+        let mut metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
+        let mut wheel = WheelBuilder::new(name, version).tag(tag);
+        for requirement in requires {
+            let line = format!("Requires-Dist: {requirement}");
+            wheel = wheel.metadata(&line);
+            metadata.extend([line.as_str(), "\n"]);
+        }
+        let bytes = wheel.build();
+        self.index.add(&wheel.filename(), bytes.clone(), Some(&metadata));
+        bytes
+    }
+
+    fn ask(&mut self, text: &str) -> &mut Self {
+        let path = self.folder.path().join("r.txt");
+        std::fs::write(&path, text).unwrap();
+        let requirements = Requirements::read(&path, &|_| None).unwrap();
+        self.request.source = ResolveSource::Requirements(requirements);
+        self
+    }
+
+    fn resolve(&self) -> Resolution {
+        resolve(&self.request).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn error(&self) -> cartwheel_python::Error {
+        resolve(&self.request).unwrap_err()
+    }
+}
+
+fn names(resolution: &Resolution) -> Vec<String> {
+    let packages = resolution.packages.iter();
+    packages.map(|package| format!("{}=={}", package.name, package.version)).collect()
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn wheels_are_chosen_for_the_target_and_ordered_as_pip_installs() {
+    let mut case = Case::new();
+    case.add(
+        "app",
+        "1",
+        "py3-none-any",
+        &["lib>=1", "Other_Lib ; sys_platform == 'linux'", "nope; os_name == 'nt'"],
+    );
+    case.add("lib", "1", "py3-none-any", &[]);
+    case.add("lib", "2", "cp313-cp313-manylinux_2_17_x86_64", &["wrong"]);
+    let best = case.add("lib", "2", "cp313-cp313-manylinux_2_17_aarch64", &[]);
+    case.add("lib", "2", "py3-none-any", &[]);
+    case.add("other_lib", "1", "py3-none-any", &["lib"]);
+    let resolution = case.ask("app").resolve();
+    assert_eq!(names(&resolution), ["lib==2", "other-lib==1", "app==1"]);
+    let lib = &resolution.packages[0];
+    assert_eq!(lib.filename, "lib-2-cp313-cp313-manylinux_2_17_aarch64.whl");
+    assert_eq!((lib.digest, lib.size, lib.direct), (Digest::of(&best), Some(best.len() as u64), false));
+    assert_eq!(lib.location, WheelLocation::Url(case.index.file_url(&lib.filename)));
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn one_more_requirement_leaves_the_others_alone() {
+    let mut case = Case::new();
+    case.add("a", "1", "py3-none-any", &[]);
+    case.add("b", "1", "py3-none-any", &[]);
+    let first = case.ask("a").resolve();
+    case.add("a", "2", "py3-none-any", &[]);
+    case.request.previous = Some(first.pylock);
+    let second = case.ask("a\nb").resolve();
+    assert_eq!(names(&second), ["b==1", "a==1"]);
+    // The same again asks the index nothing.
+    case.request.previous = Some(second.pylock.clone());
+    let before = case.index.request_count();
+    assert_eq!(case.ask("b\na").resolve(), second);
+    assert_eq!(case.index.request_count(), before);
+    case.request.previous = None;
+    assert_eq!(names(&case.ask("a").resolve()), ["a==2"]);
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn all_indexes_are_equal() {
+    let mut case = Case::new();
+    let other = Case::new();
+    case.add("a", "1", "py3-none-any", &[]);
+    other.add("a", "2", "py3-none-any", &[]);
+    let text = format!("--extra-index-url {}\na", other.index.url());
+    assert_eq!(names(&case.ask(&text).resolve()), ["a==2"]);
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn hashes_choose_wheels_and_must_be_complete() {
+    let mut case = Case::new();
+    case.add("a", "1", "cp313-cp313-manylinux_2_17_aarch64", &["b"]);
+    let pure = case.add("a", "1", "py3-none-any", &["b"]);
+    let b = case.add("b", "1", "py3-none-any", &[]);
+    let hash = |bytes: &[u8]| Digest::of(bytes);
+    let both = format!("a==1 --hash={}\nb==1 --hash={}", hash(&pure), hash(&b));
+    let resolution = case.ask(&both).resolve();
+    assert_eq!(resolution.packages[1].filename, "a-1-py3-none-any.whl");
+    let error = case.ask(&format!("a==1 --hash={}", hash(&pure))).error();
+    assert!(matches!(error.kind(), ErrorKind::Resolve(ResolveError::Unlisted { name, .. }) if name == "b"));
+    let error = case.ask(&format!("a==1 --hash={0}\nb==1 --hash={0}", hash(&pure))).error();
+    assert!(
+        error.to_string().contains("package `b` in the lockfile has no wheel with one of the hashes"),
+        "{error}"
+    );
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn credentials_leave_no_trace() {
+    let mut case = Case::new();
+    case.add("a", "1", "py3-none-any", &[]);
+    case.index.require_login("user", "hunter2");
+    let error = case.ask("a").error();
+    assert!(matches!(error.kind(), ErrorKind::Resolve(ResolveError::Unauthorized { .. })), "{error}");
+    case.request.index.index_url = Some(case.index.url_with_login().replace("hunter2", "wrong-one"));
+    let error = case.ask("a").error();
+    assert!(!error.to_string().contains("wrong-one"), "{error}");
+    case.request.index.index_url = Some(case.index.url_with_login());
+    let resolution = case.resolve();
+    assert!(!format!("{resolution:?}").contains("hunter2"), "{resolution:?}");
+    let options = cartwheel_python::FetchOptions {
+        credentials: case.request.credentials(),
+        ..cartwheel_python::FetchOptions::default()
+    };
+    let store = cartwheel_store::Store::open(case.folder.path()).unwrap();
+    cartwheel_python::fetch(&store, &resolution.packages, &options, |_| {}, |_, _| {}).unwrap();
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn what_cannot_be_had_is_explained() {
+    let mut case = Case::new();
+    let error = case.ask("nowhere").error();
+    assert!(matches!(error.kind(), ErrorKind::Resolve(ResolveError::Unsatisfiable { .. })), "{error}");
+    assert!(error.to_string().contains("nowhere"), "{error}");
+    case.add("a", "1", "cp313-cp313-win_amd64", &[]);
+    let error = case.ask("a==1").error();
+    let ErrorKind::Lockfile(LockfileError::NoWheel { name, tags, .. }) = error.kind() else {
+        panic!("{error}")
+    };
+    assert_eq!((name.as_str(), tags.as_slice()), ("a", ["cp313-cp313-win_amd64".to_owned()].as_slice()));
+    case.index.add("b-1.tar.gz", b"", None);
+    let error = case.ask("b==1").error();
+    assert!(
+        matches!(error.kind(), ErrorKind::Lockfile(LockfileError::NeedsBuild { name, .. }) if name == "b"),
+        "{error}"
+    );
+    let error = case.ask("--no-binary a\n-e .").error();
+    assert!(matches!(error.kind(), ErrorKind::Lockfile(LockfileError::NeedsBuild { .. })), "{error}");
+    let error = case.ask("--index-url http://u:secret@127.0.0.1:1/simple\na").error();
+    let ErrorKind::Resolve(resolve) = error.kind() else { panic!("{error}") };
+    assert!(resolve.is_environment() && error.to_string().contains("127.0.0.1:1"), "{error}");
+    assert!(!error.to_string().contains("secret"), "{error}");
+    case.request.uv = PathBuf::from("/no/such/uv");
+    assert!(matches!(case.ask("a").error().kind(), ErrorKind::Resolve(ResolveError::Run { .. })));
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn wheels_on_disk_are_resolved() {
+    let mut case = Case::new();
+    let wheel = WheelBuilder::new("local", "1");
+    std::fs::create_dir(case.folder.path().join("w")).unwrap();
+    std::fs::write(case.folder.path().join("w").join(wheel.filename()), wheel.build()).unwrap();
+    let path =
+        WheelLocation::Path(case.folder.path().join("w").join(wheel.filename()).canonicalize().unwrap());
+    let resolved = |case: &Case| {
+        let package = case.resolve().packages.remove(0);
+        let WheelLocation::Path(path) = &package.location else { panic!("{package:?}") };
+        assert_eq!(package.digest, Digest::of(&wheel.build()));
+        (WheelLocation::Path(path.canonicalize().unwrap()), package.direct)
+    };
+    case.ask("--no-index\n--find-links w\nlocal");
+    assert_eq!(resolved(&case), (path.clone(), false));
+    case.ask(&format!("./w/{}", wheel.filename()));
+    assert_eq!(resolved(&case), (path, true));
+    assert!(
+        case.resolve().pylock.contains(&case.folder.path().canonicalize().unwrap().display().to_string())
+    );
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn a_project_is_resolved() {
+    let mut case = Case::new();
+    case.add("a", "1", "py3-none-any", &[]);
+    case.add("b", "1", "py3-none-any", &[]);
+    case.add("c", "1", "py3-none-any", &[]);
+    let path = case.folder.path().join("pyproject.toml");
+    let text = "[project]\nname = \"p\"\nversion = \"1\"\ndependencies = [\"a\"]\n[project.optional-dependencies]\nx = \
+                [\"b\"]\n[dependency-groups]\ng = [\"c\"]\n";
+    std::fs::write(&path, text).unwrap();
+    let mut project = |extras: &[&str], groups: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        case.request.source =
+            ResolveSource::Project { path: path.clone(), extras: owned(extras), groups: owned(groups) };
+        names(&case.resolve())
+    };
+    assert_eq!(project(&[], &[]), ["a==1"]);
+    assert_eq!(project(&["x"], &[]), ["b==1", "a==1"]);
+    assert_eq!(project(&["x"], &["g"]), ["c==1", "b==1", "a==1"]);
+}
