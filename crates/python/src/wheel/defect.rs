@@ -154,7 +154,7 @@ pub enum Defect {
     /// A Unicode path field that gives another name.
     #[error("has another name in its Unicode path field")]
     UnicodePath,
-    /// A zip64 field that does not hold exactly what was left to it.
+    /// A zip64 field that neither holds exactly what was left to it nor repeats what was not.
     #[error("has a zip64 field that does not hold exactly the values left to it")]
     Zip64Extra,
 

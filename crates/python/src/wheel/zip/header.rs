@@ -127,7 +127,7 @@ impl<'a> CentralFields<'a> {
         let compressed_size = zip64.resolve(self.compressed_size)?;
         let offset = zip64.resolve(self.offset)?;
         let disk = zip64.disk(self.disk)?;
-        zip64.finish()?;
+        zip64.finish(&[size, compressed_size, offset])?;
         if disk != 0 {
             return Err(Defect::MultipleDisks);
         }
@@ -222,18 +222,23 @@ impl<'a> Extra<'a> {
 }
 
 /// The zip64 field: one value for each field that was too small, in their order, and no more.
+///
+/// Some writers (Bazel's, and so every protobuf wheel) also add it where nothing was too small; then it must repeat
+/// the fields as they are.
 struct Zip64<'a> {
     present: bool,
+    used: bool,
     fields: Fields<'a>,
 }
 
 impl<'a> Zip64<'a> {
     fn new(field: Option<&'a [u8]>) -> Self {
-        Self { present: field.is_some(), fields: Fields(field.unwrap_or_default()) }
+        Self { present: field.is_some(), used: false, fields: Fields(field.unwrap_or_default()) }
     }
 
     fn resolve(&mut self, short: u64) -> Result<u64, Defect> {
         if short == SHORT_MAX && self.present {
+            self.used = true;
             self.fields.u64().ok_or(Defect::Zip64Extra)
         } else {
             Ok(short)
@@ -242,14 +247,23 @@ impl<'a> Zip64<'a> {
 
     fn disk(&mut self, short: u16) -> Result<u32, Defect> {
         if short == u16::MAX && self.present {
+            self.used = true;
             self.fields.u32().ok_or(Defect::Zip64Extra)
         } else {
             Ok(short.into())
         }
     }
 
-    fn finish(self) -> Result<(), Defect> {
-        if self.fields.0.is_empty() { Ok(()) } else { Err(Defect::Zip64Extra) }
+    /// Nothing is left, or it is `repeated` from its beginning.
+    fn finish(mut self, repeated: &[u64]) -> Result<(), Defect> {
+        let mut expected = repeated.iter();
+        while !self.fields.0.is_empty() {
+            let found = self.fields.u64();
+            if self.used || found.is_none() || found != expected.next().copied() {
+                return Err(Defect::Zip64Extra);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -323,7 +337,7 @@ impl LocalFields {
         let mut zip64 = Zip64::new(extra.zip64);
         let size = zip64.resolve(self.size)?;
         let compressed_size = zip64.resolve(self.compressed_size)?;
-        zip64.finish()?;
+        zip64.finish(&[size, compressed_size])?;
         // With a descriptor, what is not known yet is zero.
         let open = |value: u64| described && value == 0;
         same("CRC", self.crc32 == central.crc32 || open(self.crc32.into()))?;
