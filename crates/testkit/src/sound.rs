@@ -68,6 +68,7 @@ fn schemes() -> Vec<Sound> {
     let tags = demo("many-tags").tag("py2.py3-none-any");
     let folder =
         demo("script-folder").entry_point("console_scripts", "sub/folder-script", "script_folder:main");
+    let code = demo("script-code").entry_point("console_scripts", "code-script", "script_code:main();pass");
     let stray = demo("stray-line").file(
         "stray_line-1.0.dist-info/entry_points.txt",
         b"stray = x:y\n[console_scripts]\nstray-ok = stray_line:main\n",
@@ -81,6 +82,7 @@ fn schemes() -> Vec<Sound> {
         sound("root is platlib", &plat),
         sound("compressed tag set", &tags),
         sound("a script in a folder", &folder),
+        sound("a script whose callable is no name", &code),
         sound("an entry point before any section", &stray),
         sound("a Root-Is-Purelib that is neither", &purelib),
     ]
