@@ -5,18 +5,22 @@
 //! ```text
 //! zip     {"path"}                       → {"ok": true, "entries": [{"name", "size", "sha256"}]}
 //! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
-//! either                                 → {"ok": false, "error"}
+//! ignore  {"ignore", "tree"}             → {"files": […]}: those of `tree` that the ignore file leaves
+//! any                                    → {"ok": false, "error"}
 //! ```
 //!
 //! `wheel` installs as pip does in a virtual environment on this kind of machine, which includes that RECORD's digests
-//! are not compared; a build compares them.
+//! are not compared; a build compares them. `ignore` reads a tree as `git ls-tree` lists it (mode, size, path), and
+//! walks it as a build walks its context.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use cartwheel_dockerfile::{IgnoreFile, MatchState};
 use cartwheel_python::{
     Arch, Archive, InstallOptions, InstalledFile, Libc, PythonVersion, RecordCheck, Requirement, Scheme,
     Tags, Target, Wheel, install, read_installed,
@@ -31,6 +35,7 @@ pub(crate) fn batch(suite: &str, input: impl BufRead, mut output: impl Write) ->
     let answer = match suite {
         "zip" => zip,
         "wheel" => wheel,
+        "ignore" => ignore,
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no suite `{suite}`"))),
     };
     for line in input.lines() {
@@ -76,6 +81,45 @@ fn wheel(request: &Value) -> Answer {
         write(file, &read_installed(&wheel, file)?)?;
     }
     Ok(json!({ "ok": true }))
+}
+
+fn ignore(request: &Value) -> Answer {
+    let ignore = IgnoreFile::parse(&fs::read_to_string(field(request, "ignore")?)?)?;
+    let tree = fs::read_to_string(field(request, "tree")?)?;
+    let rows = tree.lines().filter_map(|line| line.split_once('\t'));
+    // Git lists a submodule, which is a folder and nothing else to a build.
+    let files = rows.filter(|(mode, _)| *mode != "160000").filter_map(|(_, rest)| rest.split_once('\t'));
+    let mut walk = ContextWalk { ignore: &ignore, folders: HashMap::new() };
+    let kept: Vec<&str> = files.map(|(_, path)| path).filter(|path| walk.reaches(path)).collect();
+    Ok(json!({ "files": kept }))
+}
+
+/// A walk over a listed tree, which remembers the folders that it went through.
+struct ContextWalk<'a> {
+    ignore: &'a IgnoreFile,
+    /// `None` for a folder that is not entered.
+    folders: HashMap<String, Option<MatchState>>,
+}
+
+impl ContextWalk<'_> {
+    fn reaches(&mut self, path: &str) -> bool {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        self.folder(folder).is_some_and(|state| !self.ignore.excludes(path, &state))
+    }
+
+    fn folder(&mut self, path: &str) -> Option<MatchState> {
+        if path.is_empty() {
+            return Some(self.ignore.root());
+        }
+        if let Some(known) = self.folders.get(path) {
+            return known.clone();
+        }
+        let parent = self.folder(path.rsplit_once('/').map_or("", |(parent, _)| parent));
+        let state = parent.map(|parent| self.ignore.enter(path, &parent));
+        let entered = state.filter(|state| self.ignore.may_descend(path, state));
+        self.folders.insert(path.to_owned(), entered.clone());
+        entered
+    }
 }
 
 /// What the resolver asks before a wheel gets as far as being installed.
