@@ -6,12 +6,14 @@
 //! zip     {"path"}                       → {"ok": true, "entries": [{"name", "size", "sha256"}]}
 //! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
 //! ignore  {"ignore", "tree"}             → {"files": […]}: those of `tree` that the ignore file leaves
+//! reqs    {"path"}                       → {"rows": [{"name", "extras", "specifier", "marker", "url"}]}
 //! any                                    → {"ok": false, "error"}
 //! ```
 //!
 //! `wheel` installs as pip does in a virtual environment on this kind of machine, which includes that RECORD's digests
 //! are not compared; a build compares them. `ignore` reads a tree as `git ls-tree` lists it (mode, size, path), and
-//! walks it as a build walks its context.
+//! walks it as a build walks its context. In the rows of `reqs`, a requirement that PEP 508 does not know, such as a
+//! path, has no name; variables have no values.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -22,8 +24,8 @@ use std::path::Path;
 
 use cartwheel_dockerfile::{IgnoreFile, MatchState};
 use cartwheel_python::{
-    Arch, Archive, InstallOptions, InstalledFile, Libc, PythonVersion, RecordCheck, Requirement, Scheme,
-    Tags, Target, Wheel, install, read_installed,
+    Arch, Archive, InstallOptions, InstalledFile, Libc, PythonVersion, RecordCheck, Requirement,
+    Requirements, Scheme, Tags, Target, Wheel, install, read_installed,
 };
 use cartwheel_store::{Blob, Hasher};
 use serde_json::{Value, json};
@@ -36,6 +38,7 @@ pub(crate) fn batch(suite: &str, input: impl BufRead, mut output: impl Write) ->
         "zip" => zip,
         "wheel" => wheel,
         "ignore" => ignore,
+        "reqs" => requirements,
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no suite `{suite}`"))),
     };
     for line in input.lines() {
@@ -92,6 +95,22 @@ fn ignore(request: &Value) -> Answer {
     let mut walk = ContextWalk { ignore: &ignore, folders: HashMap::new() };
     let kept: Vec<&str> = files.map(|(_, path)| path).filter(|path| walk.reaches(path)).collect();
     Ok(json!({ "files": kept }))
+}
+
+fn requirements(request: &Value) -> Answer {
+    let requirements = Requirements::read(Path::new(field(request, "path")?), &|_| None)?;
+    let row = |text: &str| match text.parse::<Requirement>() {
+        Ok(requirement) => json!({
+            "name": requirement.name(),
+            "extras": requirement.extras(),
+            "specifier": requirement.specifiers().join(","),
+            "marker": requirement.marker().map(ToString::to_string),
+            "url": requirement.url(),
+        }),
+        Err(_) => json!({ "requirement": text }),
+    };
+    let rows: Vec<Value> = requirements.lines.iter().map(|line| row(&line.text)).collect();
+    Ok(json!({ "rows": rows }))
 }
 
 /// A walk over a listed tree, which remembers the folders that it went through.
