@@ -293,6 +293,16 @@ mod tests {
     }
 
     #[test]
+    fn an_exception_for_all_that_a_directory_holds_opens_it() {
+        for exception in ["!vendor/*", "!vendor/**", "!vendor"] {
+            let ignore = IgnoreFile::parse(&format!("vendor\n{exception}\nvendor\n!vendor/*\n")).unwrap();
+            let vendor = ignore.enter("vendor", &ignore.root());
+            assert!(vendor.is_excluded() && ignore.may_descend("vendor", &vendor), "{exception}");
+            assert!(!ignore.excludes("vendor/file", &vendor), "{exception}");
+        }
+    }
+
+    #[test]
     fn an_exception_with_a_wildcard_may_be_anywhere() {
         let ignore = IgnoreFile::parse("*\n!**/keep.txt\n").unwrap();
         let deep = ignore.enter("a", &ignore.root());

@@ -481,6 +481,7 @@ mod tests {
     #[test]
     fn a_wildcard_between_brackets_is_replaced_all_the_same() {
         assert!(!matches("[*]x", "*x"));
+        assert!(matches("[é*]x", "éé]x"));
         assert!(matches("[*]x", "[/^]x"), "the class is `[^/` and is repeated, then comes `]x`");
     }
 
