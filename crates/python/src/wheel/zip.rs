@@ -289,3 +289,167 @@ fn adjoins(end: u64, next: u64) -> Result<(), Defect> {
         None => Err(Defect::Overlap),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use proptest::prelude::*;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    type Content = Vec<(String, Vec<u8>)>;
+
+    fn open(bytes: &[u8]) -> Result<Archive> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        Archive::open(Blob::open(file.path()).unwrap(), "x.zip")
+    }
+
+    fn content(bytes: &[u8]) -> Result<Content> {
+        let archive = open(bytes)?;
+        let members = archive.members().iter();
+        members.map(|member| Ok((member.name.clone(), archive.read(member)?))).collect()
+    }
+
+    fn defect(bytes: &[u8]) -> Defect {
+        content(bytes).unwrap_err().defect().unwrap().clone()
+    }
+
+    /// Written by somebody else's library.
+    fn written(files: &Content, stored: bool) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        let method = if stored { zip::CompressionMethod::Stored } else { zip::CompressionMethod::Deflated };
+        for (name, bytes) in files {
+            let options = SimpleFileOptions::default().compression_method(method).unix_permissions(0o755);
+            writer.start_file(name.as_str(), options).unwrap();
+            writer.write_all(bytes).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    fn small() -> (Content, Vec<u8>) {
+        let files = [("a/b.py", &b"x = 1\n"[..]), ("\u{e9}", b""), ("c", &[7; 300])];
+        let files: Content = files.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).into();
+        let bytes = written(&files, false);
+        (files, bytes)
+    }
+
+    #[test]
+    fn an_empty_archive_is_sound() {
+        assert_eq!(content(&written(&Vec::new(), false)).unwrap(), Vec::new());
+    }
+
+    #[test]
+    fn modes_tell_executables() {
+        let archive = open(&small().1).unwrap();
+        assert!(archive.members().iter().all(Member::is_executable));
+    }
+
+    /// Whatever byte is changed: the archive is refused, or its names and contents are what they were.
+    #[test]
+    fn no_changed_bit_changes_content() {
+        let (files, bytes) = small();
+        let mut refused = 0;
+        for place in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[place] ^= 1 << bit;
+                match content(&changed) {
+                    Ok(found) => assert_eq!(found, files, "byte {place}, bit {bit}"),
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+        // What remains are times, modes and other notes.
+        assert!(refused * 10 > bytes.len() * 8 * 6, "{refused} of {}", bytes.len() * 8);
+    }
+
+    #[test]
+    fn no_shorter_or_longer_file_is_accepted() {
+        let (_, bytes) = small();
+        for place in 0..bytes.len() {
+            assert!(content(&bytes[..place]).is_err(), "cut at {place}");
+            let longer = [&bytes[..place], b"\0", &bytes[place..]].concat();
+            assert!(content(&longer).is_err(), "a byte at {place}");
+        }
+        assert_eq!(defect(&[&bytes[..], b"x"].concat()), Defect::TrailingData { bytes: 1 });
+        assert_eq!(defect(b""), Defect::NoEndRecord);
+    }
+
+    #[test]
+    fn a_second_fitting_end_record_is_refused() {
+        let (_, bytes) = small();
+        let end = bytes.len() - 22;
+        // An archive comment that is a whole archive: from the front one, from the back the other.
+        let mut outer = bytes.clone();
+        outer[end + 20..].copy_from_slice(&(bytes.len() as u16).to_le_bytes());
+        assert_eq!(defect(&[&outer[..], &bytes].concat()), Defect::AmbiguousEnd);
+    }
+
+    /// The local and the central zip64 field of a stored file, in bytes.
+    fn with_zip64(local: &[u8], central: &[u8], size: u32) -> Vec<u8> {
+        let (data, crc) = (b"12345", crc32fast::hash(b"12345").to_le_bytes());
+        let sizes = [5u32.to_le_bytes(), size.to_le_bytes()].concat();
+        let field = |value: &[u8]| [&[1, 0], &(value.len() as u16).to_le_bytes()[..], value].concat();
+        let (local, central) = (field(local), field(central));
+        let start = [&[20, 0][..], &[0; 8], &crc, &sizes, &[1, 0]].concat();
+        let mut bytes = [b"PK\x03\x04", &start[..], &[local.len() as u8, 0], b"f", &local, data].concat();
+        let directory = bytes.len() as u32;
+        let header =
+            [b"PK\x01\x02\x14\x03", &start[..], &[central.len() as u8, 0], &[0; 14], b"f", &central].concat();
+        bytes.extend(&header);
+        bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+        bytes.extend([(header.len() as u32).to_le_bytes(), directory.to_le_bytes()].concat());
+        bytes.extend([0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn zip64_fields_hold_what_is_left_to_them_or_repeat() {
+        let long =
+            |values: &[u64]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+        let taken =
+            |local: &[u64], central: &[u64], size| content(&with_zip64(&long(local), &long(central), size));
+        let expected: Content = vec![("f".to_owned(), b"12345".to_vec())];
+        assert_eq!(taken(&[5], &[5], u32::MAX).unwrap(), expected);
+        assert_eq!(taken(&[5, 5], &[], 5).unwrap(), expected);
+        assert_eq!(taken(&[5, 5], &[5, 5, 0], 5).unwrap(), expected);
+        for (local, central, size) in [
+            (&[5][..], &[][..], u32::MAX),
+            (&[5, 5], &[5], u32::MAX),
+            (&[5, 6], &[], 5),
+            (&[], &[5, 6], 5),
+            (&[], &[5, 5, 1], 5),
+            (&[5, 5, 0], &[], 5),
+        ] {
+            assert!(taken(local, central, size).is_err(), "{local:?} {central:?} {size}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            files in proptest::collection::btree_map("[a-z\u{e9}]{1,9}", proptest::collection::vec(any::<u8>(), 0..3000), 0..8),
+            stored: bool,
+        ) {
+            let files: Content = files.into_iter().collect();
+            let bytes = written(&files, stored);
+            prop_assert_eq!(content(&bytes).unwrap(), files);
+            // The place that the layer engine is told holds the very data.
+            for member in open(&bytes).unwrap().members().iter().filter(|member| member.method == Method::Stored) {
+                let data = &bytes[member.offset as usize..][..member.compressed_size as usize];
+                prop_assert_eq!(crc32fast::hash(data), member.crc32);
+            }
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0usize..400) {
+            let (_, mut archive) = small();
+            let at = at % archive.len();
+            archive.splice(at..(at + bytes.len()).min(archive.len()), bytes);
+            let _either = content(&archive);
+        }
+    }
+}

@@ -65,8 +65,8 @@ impl<'a> CentralHeader<'a> {
             return Err(Defect::DirectorySignature.into());
         }
         let raw = CentralFields::read(fields).ok_or(Defect::DirectorySignature)?;
-        let name = String::from_utf8_lossy(raw.name);
-        raw.check().map_err(|defect| defect.at(&name))
+        let name = raw.name;
+        raw.check().map_err(|defect| defect.at(&String::from_utf8_lossy(name)))
     }
 
     pub(super) fn member(&self, data: u64) -> Member {
@@ -379,8 +379,8 @@ pub(super) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// One page and a half of headers and small files for each read of a page-cached file.
-    const SIZE: usize = 6 << 10;
+    /// Some headers with their small files for each read; more is copied in vain when files are large.
+    const SIZE: usize = 4 << 10;
 
     pub(super) fn new(blob: &'a Blob, limit: u64) -> Self {
         Self { blob, limit, start: 0, buffer: Vec::new() }
