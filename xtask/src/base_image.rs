@@ -72,6 +72,12 @@ pub(crate) fn provide(project: &Project) -> Result {
 
 fn make(folder: &Path) -> Result {
     project::require_root("making the base image")?;
+    println!(
+        "about to install from Debian {SUITE}'s packages, into a folder: {}\n\
+         and into one that is thrown away when CPython is compiled (some minutes): {}",
+        LIBRARIES.join(" "),
+        BUILD.join(" ")
+    );
     let rootfs = folder.join("rootfs");
     let options: Vec<String> = SLIM.iter().map(|filter| format!("--dpkgopt={filter}")).collect();
     let debian = System { suite: SUITE, packages: LIBRARIES, sources: false, options: &options };
@@ -79,7 +85,6 @@ fn make(folder: &Path) -> Result {
     let debian = layout::tar(&rootfs, ".", &folder.join("debian.tar"))?;
 
     let version = compile_python(folder, &rootfs.join("usr/local"))?;
-    // The libraries' cache and bytecode are the machine's, not the image's.
     let python = layout::tar(&rootfs, "usr/local", &folder.join("python.tar"))?;
     let image = Image { python_version: &version, layers: &[debian.clone(), python.clone()] };
     image.write(&folder.join("layout"))?;

@@ -26,7 +26,7 @@ mount --bind "$root" "$root" # docker load remounts `/`, which must be a mount
 for shared in proc sys dev; do mount --rbind "/$shared" "$root/$shared"; done
 mount --bind "$data" "$root/var/lib/docker"
 mount --bind "$run" "$root/run"
-mount --bind /etc/resolv.conf "$root/etc/resolv.conf"
+if [ -e /etc/resolv.conf ]; then mount --bind /etc/resolv.conf "$root/etc/resolv.conf"; fi
 exec chroot "$root" dockerd --config-file /run/daemon.json
 "#;
 

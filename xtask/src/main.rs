@@ -32,6 +32,7 @@ mod debian;
 mod demo;
 mod docker;
 mod fixtures;
+mod fuzz;
 mod http;
 mod layout;
 mod peers;
@@ -56,6 +57,7 @@ const USAGE: &str = "usage: cargo xtask <verb>
   check                        before every commit: formatting, lints, rules, tests without peers
   check-deps                   the project's own rules alone
   bench [--full] [OPTIONS]     the bench suite over the wheel sets
+  fuzz TARGET [--seconds N]    a fuzz target, for 60 seconds unless told otherwise
   peers COMMAND…               any command with those beside it, told of them by CARTWHEEL_TEST_… (needs root)
 ";
 
@@ -82,6 +84,8 @@ fn dispatch(words: &[&str]) -> Result {
         ["check-deps"] => check::rules(&project),
         ["bench", "--full", options @ ..] => bench::run(&project, true, options),
         ["bench", options @ ..] => bench::run(&project, false, options),
+        ["fuzz", target] => fuzz::run(&project, target, "60"),
+        ["fuzz", target, "--seconds", seconds] => fuzz::run(&project, target, seconds),
         ["peers", program, arguments @ ..] => test::run_beside_peers(&project, program, arguments),
         ["test", options @ ..] => test::run(&project, options),
         ["help" | "--help" | "-h"] => {
