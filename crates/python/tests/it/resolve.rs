@@ -128,6 +128,47 @@ fn one_more_requirement_leaves_the_others_alone() {
 
 #[test]
 #[ignore = "needs uv: cargo xtask test"]
+fn what_was_never_chosen_comes_from_the_index_even_if_it_is_cached() {
+    let mut case = Case::new();
+    case.add("a", "1", "py3-none-any", &[]);
+    case.add("b", "1", "py3-none-any", &[]);
+    case.ask("b").resolve();
+    let previous = case.ask("a").resolve().pylock;
+    case.add("b", "2", "py3-none-any", &[]);
+    case.request.previous = Some(previous);
+    assert_eq!(names(&case.ask("a\nb").resolve()), ["b==2", "a==1"]);
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn a_uv_lock_is_taken_as_it_is() {
+    let mut case = Case::new();
+    let digest = Digest::of(b"");
+    let text = |name: &str, rest: &str| format!("[[package]]\nname = \"{name}\"\nversion = \"1\"\n{rest}\n");
+    let url = "http://127.0.0.1:9/a-1-py3-none-any.whl";
+    let wheel = format!(
+        "source = {{ registry = \"http://127.0.0.1:9/simple\" }}\nwheels = [{{ url = \"{url}\", hash = \"{digest}\", \
+         size = 0 }}]"
+    );
+    let root = "source = { virtual = \".\" }\ndependencies = [{ name = \"a\" }]\n[package.metadata]\nrequires-dist = \
+                [{ name = \"a\" }]";
+    let lock = format!(
+        "version = 1\nrevision = 3\nrequires-python = \">=3.12\"\n{}{}",
+        text("a", &wheel),
+        text("p", root)
+    );
+    std::fs::write(case.folder.path().join("uv.lock"), lock).unwrap();
+    let project =
+        "[project]\nname = \"p\"\nversion = \"1\"\nrequires-python = \">=3.12\"\ndependencies = [\"a\"]\n";
+    std::fs::write(case.folder.path().join("pyproject.toml"), project).unwrap();
+    case.request.source = ResolveSource::UvLock { project: case.folder.path().to_owned() };
+    let resolution = case.resolve();
+    assert_eq!(names(&resolution), ["a==1"]);
+    assert_eq!(resolution.packages[0].location, WheelLocation::Url(url.to_owned()));
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
 fn all_indexes_are_equal() {
     let mut case = Case::new();
     let other = Case::new();
