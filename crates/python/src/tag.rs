@@ -226,4 +226,37 @@ mod tests {
         assert!(arm.contains(&"cp313-cp313-manylinux2014_aarch64".to_owned()));
         assert!(!arm.iter().any(|tag| tag.contains("manylinux_2_16")));
     }
+
+    /// Number and digest of the tags that `packaging.tags` 26 gives for whole targets, joined by newlines.
+    #[test]
+    fn long_lists_are_those_of_packaging() {
+        let glibc = |minor| Libc::Glibc { major: 2, minor };
+        for (minor, arch, libc, count, digest) in [
+            (
+                13,
+                Arch::X86_64,
+                glibc(41),
+                1205,
+                "c97f0e1b888de28a7df459ff36a77818edb064c21495d8a6d667148c263e4eaf",
+            ),
+            (
+                11,
+                Arch::Aarch64,
+                glibc(36),
+                564,
+                "0f91229a6bcb76983996ed5df93b0569db8f9a0d5afe8060ab9ef1766d9d0a6b",
+            ),
+            (
+                12,
+                Arch::X86_64,
+                Libc::Musl { major: 1, minor: 2 },
+                123,
+                "0c96c9a381029c8630b245b79e51e4f7ca07a193c9edee05258c9d7800b98c04",
+            ),
+        ] {
+            let found = texts(minor, arch, libc);
+            let found_digest = cartwheel_store::Digest::of(found.join("\n").as_bytes()).hex();
+            assert_eq!((found.len(), found_digest.as_str()), (count, digest), "3.{minor} {arch} {libc:?}");
+        }
+    }
 }
