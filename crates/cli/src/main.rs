@@ -1,16 +1,38 @@
 //! The face of cartwheel: arguments in, messages and exit codes out.
+//!
+//! Only this crate reads the environment, knows the user's home and writes to the terminal. What was asked for goes to
+//! standard output, everything else to standard error. [`error`] is the one place where failures become exit codes.
 #![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the face: it prints")]
+#![expect(clippy::disallowed_methods, reason = "this is the face: it reads the environment")]
 
+mod args;
+mod commands;
 mod debug;
+mod error;
+mod settings;
+mod terminal;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use args::{Arguments, Command, DebugCommand};
+use error::Failure;
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match arguments[..] {
-        ["debug", "batch", suite] => debug::batch(suite, std::io::stdin().lock(), std::io::stdout().lock()),
-        _ => return ExitCode::from(2),
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Build(build) => commands::build(&build),
+        Command::Images(images) => commands::images(&images),
+        Command::Debug(DebugCommand::Batch { suite }) => {
+            debug::batch(&suite, io::stdin().lock(), io::stdout().lock()).map_err(Failure::from)
+        }
+        Command::Debug(DebugCommand::Validate { path }) => commands::validate(&path),
     };
-    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+    match result.and_then(|()| io::stdout().flush().map_err(Failure::from)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
 }

@@ -149,6 +149,7 @@ impl Below {
                 if !matches!(node, Node::Directory(_)) {
                     below.remove_children(&path);
                 }
+                below.add_parents(&path);
                 below.nodes.insert(path, node);
             }
         }
@@ -204,6 +205,18 @@ impl Below {
         Some(resolved)
     }
 
+    /// A parent that no layer mentions comes out as 0755 root's.
+    fn add_parents(&mut self, path: &str) {
+        let unmentioned = Permissions { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+        let mut rest = path;
+        while let Some((parent, _)) =
+            rest.rsplit_once('/').filter(|(parent, _)| !self.nodes.contains_key(*parent))
+        {
+            self.nodes.insert(parent.to_owned(), Node::Directory(unmentioned));
+            rest = parent;
+        }
+    }
+
     fn remove_children(&mut self, path: &str) {
         let children: Vec<String> = self.children(path).map(|(child, _)| child.to_owned()).collect();
         for child in children {
@@ -243,6 +256,12 @@ mod tests {
         assert_eq!(below.resolve("lib/x").as_deref(), Some("usr/lib/x"));
         assert_eq!(below.resolve("lib/a/c").as_deref(), Some("b/c"));
         assert_eq!(below.resolve("loop/x"), None);
+    }
+
+    #[test]
+    fn parents_that_no_layer_mentions_are_there() {
+        let below = Below::stack([facts(&[("a/b/c", Node::File(None))])]);
+        assert_eq!(below.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["a", "a/b", "a/b/c"]);
     }
 
     #[test]

@@ -119,11 +119,6 @@ impl Entry {
         Self { kind: Kind::Symlink { target: target.into() }, mode: 0o777, ..Self::directory() }
     }
 
-    /// An empty file that removes what lies below, when its name begins with `.wh.` (image spec, «Whiteouts»).
-    pub fn whiteout() -> Self {
-        Self::file(Content::Bytes(Vec::new()), false)
-    }
-
     /// The same entry with another modification time.
     #[must_use]
     pub fn with_mtime(self, mtime: u64) -> Self {
@@ -159,6 +154,12 @@ pub enum TreeError {
         /// The path.
         path: String,
     },
+    /// Runtimes would take the file for a whiteout (image spec, «Whiteouts») and remove another one.
+    #[error("`{path}` cannot be in an image: names that begin with `.wh.` remove files")]
+    Whiteout {
+        /// The path.
+        path: String,
+    },
     /// Something is below a path that is not a directory.
     #[error("`{path}` is below `{parent}`, which is not a directory")]
     ParentNotDirectory {
@@ -178,6 +179,21 @@ impl Tree {
     /// Adds `entry` at `path`, which is relative to the root and has no `.` or `..` in it.
     pub fn insert(&mut self, path: impl Into<String>, entry: Entry) -> Result<(), TreeError> {
         let path = path.into();
+        if path.split('/').any(|part| part.starts_with(".wh.")) {
+            return Err(TreeError::Whiteout { path });
+        }
+        self.insert_any(path, entry)
+    }
+
+    /// Adds the mark that removes `path` from what lies below.
+    pub fn remove_below(&mut self, path: &str) -> Result<(), TreeError> {
+        let (parent, name) = path.rsplit_once('/').map_or(("", path), |(parent, name)| (parent, name));
+        let separator = if parent.is_empty() { "" } else { "/" };
+        let whiteout = Entry::file(Content::Bytes(Vec::new()), false);
+        self.insert_any(format!("{parent}{separator}.wh.{name}"), whiteout)
+    }
+
+    fn insert_any(&mut self, path: String, entry: Entry) -> Result<(), TreeError> {
         if path.is_empty()
             || path.contains('\0')
             || path.split('/').any(|part| matches!(part, "" | "." | ".."))
@@ -266,6 +282,17 @@ mod tests {
         tree.insert("a-b", file()).unwrap();
         assert!(matches!(tree.insert("a", file()), Err(TreeError::ParentNotDirectory { .. })));
         assert!(matches!(tree.insert("a/b", file()), Err(TreeError::Duplicate { .. })));
+    }
+
+    #[test]
+    fn files_that_would_remove_others_are_refused() {
+        let mut tree = Tree::new();
+        for path in [".wh.a", "a/.wh.b", "a/.wh..wh..opq", ".wh.d/x"] {
+            assert!(matches!(tree.insert(path, file()), Err(TreeError::Whiteout { .. })), "{path}");
+        }
+        tree.remove_below("a/b").unwrap();
+        tree.remove_below("c").unwrap();
+        assert_eq!(tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), [".wh.c", "a/.wh.b"]);
     }
 
     #[test]

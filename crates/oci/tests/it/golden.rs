@@ -28,7 +28,7 @@ fn tree(streams: &mut Streams) -> Tree {
     tree.insert("link", Entry::symlink("bin/tool")).unwrap();
     tree.insert("link-long", Entry::symlink(longer)).unwrap();
     tree.insert("tmp", Entry { mode: 0o1777, ..Entry::directory().with_mtime(1) }).unwrap();
-    tree.insert("usr/.wh.gone", Entry::whiteout()).unwrap();
+    tree.remove_below("usr/gone").unwrap();
     tree
 }
 

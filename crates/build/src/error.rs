@@ -1,0 +1,271 @@
+//! What can go wrong with a build.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cartwheel_oci::Platform;
+use cartwheel_oci::layer::{LayerError, TreeError};
+
+/// The result of a part of a build.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A build that failed.
+#[derive(Debug)]
+pub struct Error {
+    kind: Box<ErrorKind>,
+}
+
+/// What a caller could act on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused.
+    #[error("could not {action} `{}`", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(cartwheel_store::Error),
+    /// An image could not be read or written.
+    #[error(transparent)]
+    Image(cartwheel_oci::Error),
+    /// A distribution could not be resolved, fetched or read.
+    #[error(transparent)]
+    Python(cartwheel_python::Error),
+    /// Requirements must be resolved, and there is no `uv` to do it.
+    #[error("`uv`, which resolves requirements, was not found")]
+    NoUv,
+    /// The base image could not be read.
+    #[error("could not read base image `{reference}`")]
+    Base {
+        /// As the user wrote it.
+        reference: String,
+        /// Why.
+        source: Box<cartwheel_oci::Error>,
+    },
+    /// The base image is in no place that this version reads.
+    #[error("base image `{reference}` is not in the local store")]
+    BaseNotLocal {
+        /// As the user wrote it.
+        reference: String,
+    },
+    /// A layer of the base is not what its config says.
+    #[error("layer `{layer}` of the base image could not be read")]
+    BaseLayer {
+        /// Its digest.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The base image has no Python.
+    #[error("the base image has no `python3` on its PATH (`{path}`)")]
+    NoPython {
+        /// The PATH that was searched.
+        path: String,
+    },
+    /// The base image has a Python of unknown version.
+    #[error("the version of `{python}` in the base image could not be told")]
+    UnknownPython {
+        /// The interpreter.
+        python: String,
+    },
+    /// The base image's Python belongs to its distribution's package manager.
+    #[error("the Python in `{prefix}` of the base image is externally managed (PEP 668)")]
+    ExternallyManaged {
+        /// Its prefix.
+        prefix: String,
+    },
+    /// The base image has no C library that wheels are made for.
+    #[error("the base image has neither glibc nor musl")]
+    UnknownLibc,
+    /// No wheels exist for this platform's architecture.
+    #[error("platform `{platform}` is not supported: wheels are chosen for linux/amd64 and linux/arm64")]
+    Platform {
+        /// The platform.
+        platform: Platform,
+    },
+    /// The context is something else than a directory.
+    #[error("the build context `{}` is not a directory", path.display())]
+    ContextNotDirectory {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The ignore file has a bad pattern.
+    #[error("could not read `{}`", path.display())]
+    IgnoreFile {
+        /// The file.
+        path: PathBuf,
+        /// Which line, and why.
+        source: cartwheel_dockerfile::Error,
+    },
+    /// A file name that is not Unicode.
+    #[error("`{}` has a name that is not UTF-8", path.display())]
+    NotUnicode {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A device, socket or pipe in the context.
+    #[error("`{}` is neither file, directory nor link", path.display())]
+    SpecialFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The context says nowhere what to install.
+    #[error("`{}` has neither `requirements.txt` nor `pyproject.toml`", path.display())]
+    NoRequirements {
+        /// The context.
+        path: PathBuf,
+    },
+    /// No ASGI application was found.
+    #[error("no ASGI application was found in `{}`", path.display())]
+    NoApplication {
+        /// The context.
+        path: PathBuf,
+    },
+    /// The command runs a server that is not installed.
+    #[error("the application `{application}` needs uvicorn, which is not among the packages")]
+    NoServer {
+        /// `module:attribute`.
+        application: String,
+    },
+    /// A user that the base image does not have.
+    #[error("the base image has no user `{user}`")]
+    UnknownUser {
+        /// As given.
+        user: String,
+    },
+    /// A layer could not be made.
+    #[error("could not make the layer of {what}")]
+    Layer {
+        /// Whose layer.
+        what: String,
+        /// Why.
+        source: LayerError,
+    },
+    /// Two files of one layer exclude each other.
+    #[error("could not make the layer of {what}")]
+    Tree {
+        /// Whose layer.
+        what: String,
+        /// Which files.
+        source: TreeError,
+    },
+    /// A link of the base image goes round in circles.
+    #[error("`/{path}` leads in circles in the base image")]
+    LinkLoop {
+        /// The path.
+        path: String,
+    },
+}
+
+impl Error {
+    /// What happened.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// What the user could try.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match &*self.kind {
+            ErrorKind::Image(error) => return error.hints(),
+            ErrorKind::Base { source, .. } => return source.hints(),
+            ErrorKind::NoUv => "install it (`pip install uv`), so that it is on the PATH",
+            ErrorKind::BaseNotLocal { .. } => {
+                "registries are not read yet: give an OCI layout (`--base oci-layout://DIR[:TAG]`), an archive (`--base oci-archive://FILE`), or the tag of an image built here (`cartwheel images`)"
+            }
+            ErrorKind::NoPython { .. } | ErrorKind::UnknownPython { .. } => {
+                "choose a base with Python, such as python:3.13-slim, with `--base`"
+            }
+            ErrorKind::ExternallyManaged { .. } => {
+                "pip refuses it too: choose a base with its own Python (python:3.13-slim) or one with a virtual environment on its PATH"
+            }
+            ErrorKind::NoRequirements { .. } => "name the requirement files with `-r FILE`",
+            ErrorKind::NoApplication { .. } => {
+                "name the command: `--cmd '[\"uvicorn\", \"package.module:app\", \"--host\", \"0.0.0.0\"]'`"
+            }
+            ErrorKind::NoServer { .. } => {
+                "add `uvicorn` to the requirements, or name the command with `--cmd`"
+            }
+            ErrorKind::UnknownUser { .. } => "a number needs no entry in /etc/passwd: `--user 10001:10001`",
+            ErrorKind::SpecialFile { .. } | ErrorKind::NotUnicode { .. } => "exclude it in `.dockerignore`",
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+
+    /// Whether the network, the disk or another part of this machine is at fault, not what the user asked for.
+    pub fn is_environment(&self) -> bool {
+        let not_found = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
+        match &*self.kind {
+            ErrorKind::Io { source, .. } => !not_found(source),
+            ErrorKind::Image(error) => is_environment_of_image(error),
+            ErrorKind::Base { source, .. } => is_environment_of_image(source),
+            ErrorKind::Python(error) => match error.kind() {
+                cartwheel_python::ErrorKind::Resolve(error) => error.is_environment(),
+                cartwheel_python::ErrorKind::Fetch(_) | cartwheel_python::ErrorKind::Read { .. } => true,
+                _ => false,
+            },
+            ErrorKind::Layer { source, .. } => !matches!(source, LayerError::Content { .. }),
+            ErrorKind::Store(_) | ErrorKind::NoUv => true,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| ErrorKind::Io { action, path, source }.into()
+    }
+}
+
+fn is_environment_of_image(error: &cartwheel_oci::Error) -> bool {
+    match error.kind() {
+        cartwheel_oci::ErrorKind::Io { source, .. } => source.kind() != io::ErrorKind::NotFound,
+        cartwheel_oci::ErrorKind::Store(error) => {
+            !matches!(error.kind(), cartwheel_store::ErrorKind::DigestMismatch { .. })
+        }
+        _ => false,
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind: Box::new(kind) }
+    }
+}
+
+impl From<cartwheel_store::Error> for Error {
+    fn from(error: cartwheel_store::Error) -> Self {
+        ErrorKind::Store(error).into()
+    }
+}
+
+impl From<cartwheel_oci::Error> for Error {
+    fn from(error: cartwheel_oci::Error) -> Self {
+        ErrorKind::Image(error).into()
+    }
+}
+
+impl From<cartwheel_python::Error> for Error {
+    fn from(error: cartwheel_python::Error) -> Self {
+        ErrorKind::Python(error).into()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.kind)
+    }
+}

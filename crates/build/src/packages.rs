@@ -1,0 +1,290 @@
+//! From wheels to layers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cartwheel_oci::layer::{self, Content, ContentDigest, Encoding, Entry, Tree};
+use cartwheel_oci::{Descriptor, Layer, media_type};
+use cartwheel_python::{
+    DirectUrl, FileDigest, InstallOptions, InstalledContent, InstalledFile, LockedWheel, Method, Scheme,
+    Wheel, WheelLocation, install,
+};
+use cartwheel_store::{Blob, Digest, Key, Record, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::base::Installed;
+use crate::error::{ErrorKind, Result};
+use crate::ground::Ground;
+use crate::pack::Parcel;
+
+/// A layer that was made once and need not be made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerRecord {
+    /// The layer.
+    pub layer: Layer,
+}
+
+impl Record for LayerRecord {
+    const KIND: &'static str = "layer-1";
+}
+
+/// A wheel that was opened and described under a scheme; nothing of it is unpacked.
+#[derive(Debug)]
+pub struct Prepared {
+    name: String,
+    digest: Digest,
+    direct: Option<String>,
+    wheel: Wheel,
+    files: Vec<InstalledFile>,
+}
+
+impl Prepared {
+    /// Opens the wheel, checks all but its content, and says which files it becomes.
+    pub fn open(locked: &LockedWheel, blob: Blob, scheme: &Scheme) -> Result<Self> {
+        let wheel = Wheel::open(blob, &locked.filename)?;
+        let direct = direct_url(locked);
+        // REQUESTED would make the layer depend on who asked for the package; see docs/wheels.md.
+        let options = InstallOptions { direct_url: direct.clone(), ..InstallOptions::default() };
+        let files = install(&wheel, scheme, &options)?;
+        let direct = direct.map(|direct| direct.url);
+        Ok(Self { name: locked.name.clone(), digest: locked.digest, direct, wheel, files })
+    }
+
+    /// What packing has to know.
+    fn parcel(&self, conflicts: bool) -> Parcel {
+        Parcel { name: self.name.clone(), size: self.wheel.archive().blob().size(), conflicts }
+    }
+
+    /// What of the wheel enters a layer's key.
+    fn identity(&self) -> String {
+        match &self.direct {
+            Some(url) => format!("{} {url}", self.digest),
+            None => self.digest.to_string(),
+        }
+    }
+}
+
+fn direct_url(locked: &LockedWheel) -> Option<DirectUrl> {
+    let url = match &locked.location {
+        WheelLocation::Url(url) => url.clone(),
+        WheelLocation::Path(path) => format!("file://{}", path.display()),
+    };
+    locked.direct.then_some(DirectUrl { url, sha256: locked.digest })
+}
+
+/// What packing has to know about wheels in the order of installation, and what the user has to know.
+pub fn parcels(wheels: &[Prepared]) -> (Vec<Parcel>, Vec<String>) {
+    let mut owners: HashMap<&str, usize> = HashMap::new();
+    let mut conflicts = BTreeSet::new();
+    let mut told = BTreeMap::new();
+    for (index, wheel) in wheels.iter().enumerate() {
+        for file in &wheel.files {
+            let Some(earlier) = owners.insert(&file.path, index).filter(|&earlier| earlier != index) else {
+                continue;
+            };
+            if !same_content(&wheels[earlier], &file.path, file) {
+                conflicts.extend([earlier, index]);
+                told.entry((earlier, index)).or_insert(&file.path);
+            }
+        }
+    }
+    let parcel = |(index, wheel): (usize, &Prepared)| wheel.parcel(conflicts.contains(&index));
+    let warning = |((earlier, later), path): (&(usize, usize), &&String)| {
+        let (earlier, later) = (&wheels[*earlier].name, &wheels[*later].name);
+        format!(
+            "`{earlier}` and `{later}` both install `{path}` with different content: that of `{later}` is used, as pip would"
+        )
+    };
+    (wheels.iter().enumerate().map(parcel).collect(), told.iter().map(warning).collect())
+}
+
+fn same_content(wheel: &Prepared, path: &str, file: &InstalledFile) -> bool {
+    let Ok(index) = wheel.files.binary_search_by(|other| other.path.as_str().cmp(path)) else { return false };
+    let other = &wheel.files[index];
+    let same = match (&other.content, &file.content) {
+        (InstalledContent::Generated(one), InstalledContent::Generated(two)) => one == two,
+        (
+            InstalledContent::Member { size, crc32, expected, .. },
+            InstalledContent::Member { size: size2, crc32: crc2, expected: expected2, .. },
+        ) => (size, crc32, expected) == (size2, crc2, expected2),
+        _ => false,
+    };
+    same && other.executable == file.executable
+}
+
+/// Makes the layer of a group of wheels, or finds it; says whether it was found.
+pub fn layer_of(
+    store: &Store,
+    group: &[&Prepared],
+    ground: &Ground<'_>,
+    epoch: Epoch,
+) -> Result<(Layer, bool)> {
+    let what = group.iter().map(|wheel| wheel.name.as_str()).collect::<Vec<_>>().join(", ");
+    let files = placed_files(group, ground)?;
+    let key = Key::<LayerRecord>::new()
+        .with("format", layer::FORMAT)
+        .with("generation", GENERATION)
+        .with("mtime", epoch.mtime())
+        .with("parents", ground.fingerprint(files.keys().map(String::as_str)))
+        .with("scheme", Placement(group))
+        .with("wheels", group.iter().map(|wheel| wheel.identity()).collect::<Vec<_>>().join("\n"));
+    find_or_make(store, &key, &what, || {
+        let mut tree = Tree::new();
+        let refused = |source| ErrorKind::Tree { what: what.clone(), source };
+        for (place, (wheel, file)) in files {
+            let entry = Entry::file(content(wheel, file), file.executable).with_mtime(epoch.mtime());
+            tree.insert(place, entry).map_err(refused)?;
+        }
+        ground.add_parents(&mut tree);
+        Ok((tree, Encoding::Spliced))
+    })
+}
+
+/// The version of how a wheel becomes a tree; a change of [`install`] or of this file changes it.
+const GENERATION: u32 = 1;
+
+/// When files of ours were last changed, and images made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Epoch {
+    /// The fixed instant for files, the first build of this content for images.
+    Fixed,
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970, for both.
+    Source(u64),
+}
+
+impl Epoch {
+    /// The modification time of files of ours.
+    pub fn mtime(self) -> u64 {
+        match self {
+            Self::Fixed => layer::FIXED_TIME,
+            Self::Source(seconds) => seconds,
+        }
+    }
+}
+
+/// Where each file of the wheels goes, in a form for the key: the library and script directories are in every path.
+struct Placement<'a>(&'a [&'a Prepared]);
+
+impl std::fmt::Display for Placement<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut hasher = cartwheel_store::Hasher::default();
+        for file in self.0.iter().flat_map(|wheel| &wheel.files) {
+            hasher.update(file.path.as_bytes());
+            hasher.update(&[0]);
+            if let InstalledContent::Generated(bytes) = &file.content {
+                hasher.update(bytes);
+            }
+        }
+        hasher.finish().fmt(f)
+    }
+}
+
+type PlacedFiles<'a> = BTreeMap<String, (&'a Prepared, &'a InstalledFile)>;
+
+/// The files of a group by place. Of two at one place the later wins; they have the same content, or the group would not
+/// be one.
+fn placed_files<'a>(group: &[&'a Prepared], ground: &Ground<'_>) -> Result<PlacedFiles<'a>> {
+    let mut files = BTreeMap::new();
+    for wheel in group {
+        for file in &wheel.files {
+            files.insert(ground.place(&file.path)?, (*wheel, file));
+        }
+    }
+    Ok(files)
+}
+
+fn content(wheel: &Prepared, file: &InstalledFile) -> Content {
+    match &file.content {
+        InstalledContent::Generated(bytes) => Content::Bytes(bytes.clone()),
+        InstalledContent::Member { offset, compressed_size, size, crc32, method, expected } => {
+            let method = match method {
+                Method::Stored => layer::Method::Stored,
+                Method::Deflated => layer::Method::Deflated,
+            };
+            Content::Member(layer::Member {
+                wheel: wheel.wheel.archive().blob().clone(),
+                offset: *offset,
+                compressed_size: *compressed_size,
+                size: *size,
+                crc32: *crc32,
+                method,
+                expected: expected.map(content_digest),
+            })
+        }
+    }
+}
+
+fn content_digest(digest: FileDigest) -> ContentDigest {
+    match digest {
+        FileDigest::Sha256(bytes) => ContentDigest::Sha256(Digest::from_bytes(bytes)),
+        FileDigest::Sha384(bytes) => ContentDigest::Sha384(Box::new(bytes)),
+        FileDigest::Sha512(bytes) => ContentDigest::Sha512(Box::new(bytes)),
+    }
+}
+
+/// The layer under `key` if its blob is there; otherwise it is made from the tree that `describe` gives. Says whether it
+/// was found.
+pub(crate) fn find_or_make(
+    store: &Store,
+    key: &Key<LayerRecord>,
+    what: &str,
+    describe: impl FnOnce() -> Result<(Tree, Encoding)>,
+) -> Result<(Layer, bool)> {
+    let found = store.get(key).map(|record| record.layer);
+    if let Some(layer) = found.filter(|layer| store.has_blob(layer.descriptor.digest, layer.descriptor.size))
+    {
+        return Ok((layer, true));
+    }
+    let (tree, encoding) = describe()?;
+    let mut writer = store.writer()?;
+    let written = layer::write(&tree, encoding, &mut writer)
+        .map_err(|source| ErrorKind::Layer { what: what.to_owned(), source })?;
+    let (digest, blob) = writer.commit()?;
+    let descriptor = Descriptor::new(media_type::LAYER_GZIP, digest, blob.size());
+    let layer = Layer { descriptor, diff_id: written.diff_id };
+    store.put(key, &LayerRecord { layer: layer.clone() })?;
+    Ok((layer, false))
+}
+
+/// The layer that removes distributions of the base which are replaced: whiteouts for their files, and for directories that
+/// hold nothing else.
+pub(crate) fn removal_layer(
+    store: &Store,
+    replaced: &[&Installed],
+    below: &cartwheel_oci::Below,
+    library: &str,
+) -> Result<Layer> {
+    let files: BTreeSet<&str> =
+        replaced.iter().flat_map(|installed| &installed.files).map(String::as_str).collect();
+    let there = files.iter().filter(|path| below.get(path).is_some());
+    let removed: BTreeSet<&str> = there.map(|path| emptied(path, &files, below, library)).collect();
+    let key = Key::<LayerRecord>::new()
+        .with("format", layer::FORMAT)
+        .with("whiteouts", removed.iter().copied().collect::<Vec<_>>().join("\n"));
+    let (layer, _) = find_or_make(store, &key, "removed distributions", || {
+        let mut tree = Tree::new();
+        let what = "removed distributions".to_owned();
+        for path in removed {
+            tree.remove_below(path).map_err(|source| ErrorKind::Tree { what: what.clone(), source })?;
+        }
+        Ground::new(below, &[], layer::FIXED_TIME)?.add_parents(&mut tree);
+        Ok((tree, Encoding::Spliced))
+    })?;
+    Ok(layer)
+}
+
+/// The outermost directory above `path`, inside the library, that holds only `files`; or `path` itself.
+fn emptied<'p>(
+    path: &'p str,
+    files: &BTreeSet<&str>,
+    below: &cartwheel_oci::Below,
+    library: &str,
+) -> &'p str {
+    let inside = |folder: &str| folder.strip_prefix(library).is_some_and(|rest| rest.starts_with('/'));
+    let only_ours = |folder: &str| {
+        let mut leaves =
+            below.children(folder).filter(|(_, node)| !matches!(node, cartwheel_oci::Node::Directory(_)));
+        leaves.all(|(child, _)| files.contains(child))
+    };
+    let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
+    folders.filter(|folder| inside(folder)).find(|folder| only_ours(folder)).unwrap_or(path)
+}

@@ -1,0 +1,104 @@
+//! Failures as the user meets them: a message, its causes, hints, and an exit code.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | what was asked for cannot be done: the message says what to change |
+//! | 2 | the command line is wrong |
+//! | 3 | the network, the disk or another part of this machine failed: trying again may help |
+//! | 101 | cartwheel itself is wrong: please report it |
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A command that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    error: Box<dyn Error>,
+    hints: Vec<String>,
+}
+
+/// What the user asked for cannot be done.
+const USER: u8 = 1;
+/// This machine or its network failed.
+const ENVIRONMENT: u8 = 3;
+
+impl Failure {
+    /// A failure of the user's with a message of its own.
+    pub(crate) fn user(message: String) -> Self {
+        Self { code: USER, error: message.into(), hints: Vec::new() }
+    }
+
+    /// A file that could not be read or written.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self {
+            code: ENVIRONMENT,
+            error: Box::new(IoFailure { action, path, source }),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Prints the failure to standard error and gives the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        // Nobody reads any more (`cartwheel … | head`): that is no failure to talk about.
+        if let Some(error) = self.error.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("error: {}", self.error);
+        let mut shown = self.error.to_string();
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // A transparent error repeats its cause's message.
+            if text != shown {
+                eprintln!("  caused by: {text}");
+            }
+            shown = text;
+            cause = error.source();
+        }
+        if !self.hints.is_empty() {
+            eprintln!();
+            self.hints.iter().for_each(|hint| eprintln!("hint: {hint}"));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("could not {action} `{}`", path.display())]
+struct IoFailure {
+    action: &'static str,
+    path: std::path::PathBuf,
+    source: io::Error,
+}
+
+impl From<cartwheel_build::Error> for Failure {
+    fn from(error: cartwheel_build::Error) -> Self {
+        let code = if error.is_environment() { ENVIRONMENT } else { USER };
+        Self { code, hints: error.hints(), error: Box::new(error) }
+    }
+}
+
+impl From<cartwheel_oci::Error> for Failure {
+    fn from(error: cartwheel_oci::Error) -> Self {
+        cartwheel_build::Error::from(error).into()
+    }
+}
+
+impl From<cartwheel_store::Error> for Failure {
+    fn from(error: cartwheel_store::Error) -> Self {
+        cartwheel_build::Error::from(error).into()
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self { code: ENVIRONMENT, error: Box::new(error), hints: Vec::new() }
+    }
+}
