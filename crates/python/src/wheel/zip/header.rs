@@ -277,6 +277,7 @@ pub(super) struct LocalHeader {
 impl LocalHeader {
     /// Reads the local header of `central` and compares the two.
     pub(super) fn read(window: &mut Window<'_>, central: &CentralHeader<'_>) -> Result<Self, Refusal> {
+        window.expect(central.compressed_size);
         let fixed = window.bytes(central.offset, LOCAL_HEADER)?;
         let local = LocalFields::read(fixed).ok_or(Defect::LocalSignature)?;
         let rest_size = usize::from(local.name_size) + usize::from(local.extra_size);
@@ -376,14 +377,23 @@ pub(super) struct Window<'a> {
     limit: u64,
     start: u64,
     buffer: Vec<u8>,
+    /// How much is read at once.
+    ahead: usize,
 }
 
 impl<'a> Window<'a> {
-    /// Some headers with their small files for each read; more is copied in vain when files are large.
-    const SIZE: usize = 4 << 10;
+    /// For small files: some headers with what lies between them.
+    const SEVERAL: usize = 4 << 10;
+    /// For large files: one header with its name; the next one is out of reach.
+    const ONE: usize = 256;
 
     pub(super) fn new(blob: &'a Blob, limit: u64) -> Self {
-        Self { blob, limit, start: 0, buffer: Vec::new() }
+        Self { blob, limit, start: 0, buffer: Vec::new(), ahead: Self::SEVERAL }
+    }
+
+    /// Chooses how much to read by how far away the next header is.
+    fn expect(&mut self, data_size: u64) {
+        self.ahead = if data_size < Self::SEVERAL as u64 / 2 { Self::SEVERAL } else { Self::ONE };
     }
 
     /// The bytes at `offset`, as many as asked for.
@@ -405,7 +415,7 @@ impl<'a> Window<'a> {
         if rest < count as u64 {
             return Err(Defect::Truncated { what: "its local header" }.into());
         }
-        self.buffer.resize(rest.min(count.max(Self::SIZE) as u64) as usize, 0);
+        self.buffer.resize(rest.min(count.max(self.ahead) as u64) as usize, 0);
         self.start = offset;
         self.blob.read_exact_at(&mut self.buffer, offset)?;
         Ok(())
