@@ -18,7 +18,9 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn find() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // As cargo says now: clones with one target folder share this program, whichever of them compiled it.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let manifest = manifest.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = manifest.parent().ok_or("xtask lies in no workspace")?.to_owned();
         let caches = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
             (Some(caches), _) if !caches.is_empty() => PathBuf::from(caches),
