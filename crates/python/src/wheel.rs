@@ -1,7 +1,7 @@
 //! Wheels: what is in the file, checked before anything is made of it.
 //!
 //! [`Wheel::open`] reads the zip's headers and the four files that say how to install it (WHEEL, METADATA, RECORD,
-//! `entry_points.txt`), a few milliseconds for the largest wheels there are. A value of this type is a wheel that can
+//! `entry_points.txt`), milliseconds even for the largest wheels. A value of this type is a wheel that can
 //! be installed as far as its own statements go; that its content is what it states is checked by whoever inflates it
 //! (the layer engine, in its one pass), for which each file comes with its CRC and the digest of its RECORD row.
 
