@@ -63,7 +63,7 @@ fn build(project: &Project, full: bool) -> Result<PathBuf> {
     let mut cartwheel = Command::new(project.target().join("release/cartwheel"));
     cartwheel.current_dir(project.root()).env("PATH", tools::path(project)?);
     cartwheel.args(["build", "-t", "fastapi-embeddings", "--base", &base, "--output", &output]);
-    command::shown(cartwheel.args(["-r", requirements, CONTEXT]))?;
+    command::shown(cartwheel.args(["-r", &format!("{CONTEXT}/{requirements}"), CONTEXT]))?;
     Ok(image)
 }
 
