@@ -52,7 +52,7 @@ pub use ground::Ground;
 pub use images::{ImageRecord, keep_image, list_images};
 pub use interpreter::Interpreter;
 pub use pack::{Parcel, pack};
-pub use packages::{Epoch, LayerRecord, Prepared, layer_of, parcels};
+pub use packages::{Epoch, LayerRecord, Prepared, layer_of, parcels, tree_of};
 pub use plan::{
     CopyStep, DEFAULT_BUDGET, InstallStep, PackRecord, PackedLayer, Plan, PlanOptions, Step, pin,
 };

@@ -118,7 +118,7 @@ pub fn layer_of(
     ground: &Ground<'_>,
     epoch: Epoch,
 ) -> Result<(Layer, bool)> {
-    let what = group.iter().map(|wheel| wheel.name.as_str()).collect::<Vec<_>>().join(", ");
+    let what = names(group);
     let files = placed_files(group, ground)?;
     let key = Key::<LayerRecord>::new()
         .with("format", layer::FORMAT)
@@ -127,16 +127,27 @@ pub fn layer_of(
         .with("parents", ground.fingerprint(files.keys().map(String::as_str)))
         .with("scheme", Placement(group))
         .with("wheels", group.iter().map(|wheel| wheel.identity()).collect::<Vec<_>>().join("\n"));
-    find_or_make(store, &key, &what, || {
-        let mut tree = Tree::new();
-        let refused = |source| ErrorKind::Tree { what: what.clone(), source };
-        for (place, (wheel, file)) in files {
-            let entry = Entry::file(content(wheel, file), file.executable).with_mtime(epoch.mtime());
-            tree.insert(place, entry).map_err(refused)?;
-        }
-        ground.add_parents(&mut tree);
-        Ok((tree, Encoding::Spliced))
-    })
+    find_or_make(store, &key, &what, || Ok((tree(files, &what, ground, epoch)?, Encoding::Spliced)))
+}
+
+/// What the layer of a group of wheels will contain.
+pub fn tree_of(group: &[&Prepared], ground: &Ground<'_>, epoch: Epoch) -> Result<Tree> {
+    tree(placed_files(group, ground)?, &names(group), ground, epoch)
+}
+
+fn tree(files: PlacedFiles<'_>, what: &str, ground: &Ground<'_>, epoch: Epoch) -> Result<Tree> {
+    let mut tree = Tree::new();
+    for (place, (wheel, file)) in files {
+        let entry = Entry::file(content(wheel, file), file.executable).with_mtime(epoch.mtime());
+        let refused = |source| ErrorKind::Tree { what: what.to_owned(), source };
+        tree.insert(place, entry).map_err(refused)?;
+    }
+    ground.add_parents(&mut tree);
+    Ok(tree)
+}
+
+fn names(group: &[&Prepared]) -> String {
+    group.iter().map(|wheel| wheel.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The version of how a wheel becomes a tree; a change of [`install`] or of this file changes it.
