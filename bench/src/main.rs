@@ -7,6 +7,7 @@
 //! pass; the bound has no part for it.)
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its measurements")]
+#![expect(clippy::cast_precision_loss, reason = "rates are shown without decimals")]
 
 mod bound;
 mod convert;

@@ -221,13 +221,6 @@ impl Tree {
         }
     }
 
-    /// Adds plain directories (0755, root's) for the ancestors of `path` that lie strictly below `root` and are not there.
-    pub fn insert_parents(&mut self, path: &str, root: &str, mtime: u64) {
-        for parent in ancestors(path).filter(|parent| is_below(parent, root)) {
-            self.entries.entry(parent.to_owned()).or_insert_with(|| Entry::directory().with_mtime(mtime));
-        }
-    }
-
     /// The entry at `path`.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)
@@ -249,12 +242,8 @@ impl Tree {
 }
 
 /// The directories above `path`, the outermost first: `a`, `a/b` for `a/b/c`.
-pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(end, _)| &path[..end])
-}
-
-fn is_below(path: &str, root: &str) -> bool {
-    root.is_empty() || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -293,12 +282,5 @@ mod tests {
         tree.remove_below("a/b").unwrap();
         tree.remove_below("c").unwrap();
         assert_eq!(tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), [".wh.c", "a/.wh.b"]);
-    }
-
-    #[test]
-    fn parents_stop_at_the_root() {
-        let mut tree = Tree::new();
-        tree.insert_parents("usr/lib/a/b/c.py", "usr/lib", FIXED_TIME);
-        assert_eq!(tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), ["usr/lib/a", "usr/lib/a/b"]);
     }
 }

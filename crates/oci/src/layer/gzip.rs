@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use cartwheel_store::{Digest, Hasher};
+use cartwheel_store::Digest;
+
+use super::sha256::Sha256;
 
 /// Magic, DEFLATE, no flags, no time, no extra flags, unknown system (RFC 1952, 2.3).
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -10,7 +12,7 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// What goes by on the uncompressed side: the diff ID, the CRC-32 and the length.
 #[derive(Default)]
 pub(crate) struct Plain {
-    hasher: Hasher,
+    hasher: Sha256,
     crc32: crc32fast::Hasher,
     size: u64,
 }
@@ -32,6 +34,12 @@ impl Plain {
     /// less than computing one twice.
     pub(crate) fn combine(&mut self, content: &crc32fast::Hasher) {
         self.crc32.combine(content);
+    }
+
+    /// Adds bytes to all but the CRC-32, and to the digest of the content alone in the same pass.
+    pub(crate) fn hash_with(&mut self, content: &mut Sha256, bytes: &[u8]) {
+        Sha256::update_both(&mut self.hasher, content, bytes);
+        self.size += bytes.len() as u64;
     }
 
     /// How many bytes went by.

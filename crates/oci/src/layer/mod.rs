@@ -41,6 +41,7 @@ mod entry;
 mod gzip;
 mod inflate;
 mod read;
+mod sha256;
 mod splice;
 mod tar;
 mod write;

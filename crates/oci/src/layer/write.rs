@@ -11,6 +11,7 @@ use super::compress::PieceCompressor;
 use super::deflate::GlueEncoder;
 use super::entry::{Content, ContentDigest, Kind, Member, Method, Tree};
 use super::gzip::{self, Plain};
+use super::sha256::Sha256;
 use super::splice::{SpliceError, Splicer};
 use super::tar;
 use crate::DiffId;
@@ -257,8 +258,7 @@ impl LayerWriter<'_> {
             let length = (member.compressed_size - start).min(STORED_BLOCK as u64) as u16;
             let bytes = &mut buffer[..usize::from(length)];
             member.wheel.read_exact_at(bytes, member.offset + start)?;
-            check.update(bytes);
-            self.plain.hash(bytes);
+            check.update(bytes, &mut self.plain);
             let written = match self.body.splices() {
                 Some(glue) => {
                     let [low, high] = length.to_le_bytes();
@@ -287,8 +287,7 @@ impl LayerWriter<'_> {
             let mut passed = 0;
             let fed = splicer.feed(bytes, |text| {
                 passed += text.len() as u64;
-                check.update(text);
-                plain.hash(text);
+                check.update(text, plain);
                 if let (Body::Compressed(pieces), Ok(())) = (&mut *body, &written) {
                     written = pieces.push(text, out);
                 }
@@ -324,7 +323,7 @@ struct Check {
 
 /// The digest that RECORD promises, and the one that is being computed.
 enum Promise {
-    Sha256(cartwheel_store::Hasher, Digest),
+    Sha256(Sha256, Digest),
     Sha384(sha2::Sha384, Box<[u8; 48]>),
     Sha512(sha2::Sha512, Box<[u8; 64]>),
 }
@@ -332,21 +331,23 @@ enum Promise {
 impl Check {
     fn new(expected: Option<&ContentDigest>) -> Self {
         let digest = expected.map(|expected| match expected {
-            ContentDigest::Sha256(digest) => Promise::Sha256(cartwheel_store::Hasher::default(), *digest),
+            ContentDigest::Sha256(digest) => Promise::Sha256(Sha256::default(), *digest),
             ContentDigest::Sha384(bytes) => Promise::Sha384(sha2::Sha384::new(), bytes.clone()),
             ContentDigest::Sha512(bytes) => Promise::Sha512(sha2::Sha512::new(), bytes.clone()),
         });
         Self { crc32: crc32fast::Hasher::new(), digest }
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    /// Adds bytes to what is checked here and to the layer's own digest.
+    fn update(&mut self, bytes: &[u8], plain: &mut Plain) {
         self.crc32.update(bytes);
         match &mut self.digest {
-            Some(Promise::Sha256(hasher, _)) => hasher.update(bytes),
+            Some(Promise::Sha256(hasher, _)) => return plain.hash_with(hasher, bytes),
             Some(Promise::Sha384(hasher, _)) => hasher.update(bytes),
             Some(Promise::Sha512(hasher, _)) => hasher.update(bytes),
             None => {}
         }
+        plain.hash(bytes);
     }
 
     fn problem(&mut self, seen: u64, member: &Member) -> Option<ContentProblem> {

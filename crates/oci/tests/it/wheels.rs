@@ -54,7 +54,10 @@ impl Streams {
     pub(crate) fn tree(&mut self) -> Tree {
         let mut tree = Tree::new();
         for (path, member) in self.members() {
-            tree.insert_parents(&path, "", cartwheel_oci::layer::FIXED_TIME);
+            for (end, _) in path.match_indices('/') {
+                // Files beside each other have the same parents.
+                let _there_already = tree.insert(&path[..end], Entry::directory());
+            }
             tree.insert(path, Entry::file(Content::Member(member), false)).unwrap();
         }
         tree
