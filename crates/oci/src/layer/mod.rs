@@ -45,6 +45,7 @@ mod sha256;
 mod splice;
 mod tar;
 mod write;
+mod zstd;
 
 pub(crate) use tar::{append_header, padding};
 

@@ -8,6 +8,7 @@ use std::io::{self, BufReader, Read};
 use cartwheel_store::Hasher;
 
 use super::write::Written;
+use super::zstd;
 use crate::DiffId;
 
 /// One entry of a layer, as it was read.
@@ -69,10 +70,7 @@ fn decompress(layer: impl Read) -> io::Result<impl Read> {
     let magic = io::BufRead::fill_buf(&mut layer)?;
     let decompressed: Decompressed<_> = match magic {
         [0x1f, 0x8b, ..] => Decompressed::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(layer))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let decoder = ruzstd::decoding::StreamingDecoder::new(layer).map_err(io::Error::other)?;
-            Decompressed::Zstd(Box::new(decoder))
-        }
+        magic if zstd::begins(magic) => Decompressed::Zstd(Box::new(zstd::Frames::new(layer)?)),
         _ => Decompressed::Plain(layer),
     };
     Ok(decompressed)
@@ -80,7 +78,7 @@ fn decompress(layer: impl Read) -> io::Result<impl Read> {
 
 enum Decompressed<R: io::BufRead> {
     Gzip(Box<flate2::bufread::MultiGzDecoder<R>>),
-    Zstd(Box<ruzstd::decoding::StreamingDecoder<R, ruzstd::decoding::FrameDecoder>>),
+    Zstd(Box<zstd::Frames<R>>),
     Plain(R),
 }
 
