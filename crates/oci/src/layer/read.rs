@@ -1,8 +1,9 @@
 //! From the bytes of a layer to its entries: for base images, and for the validator.
 //!
 //! Reading is not ours to invent: the `tar` crate reads what Docker, BuildKit, podman and GNU tar write. What is ours is
-//! that the whole stream is hashed, also what follows the archive's end.
+//! that the whole stream is hashed, also what follows the archive's end, and that no entry takes memory without bound.
 
+use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 
 use cartwheel_store::Hasher;
@@ -10,6 +11,12 @@ use cartwheel_store::Hasher;
 use super::write::Written;
 use super::zstd;
 use crate::DiffId;
+
+/// The longest path, of an entry or in a link: what Linux takes (`PATH_MAX`).
+const PATH_LIMIT: usize = 4096;
+
+/// No entry's headers are larger: they are held in memory, and compress a thousand to one.
+const HEADERS_LIMIT: u64 = 1 << 20;
 
 /// One entry of a layer, as it was read.
 #[derive(Debug, Clone)]
@@ -51,16 +58,21 @@ pub fn read(
     layer: impl Read,
     mut visit: impl FnMut(&ReadEntry, &mut dyn Read) -> io::Result<()>,
 ) -> io::Result<Written> {
-    let mut hashing = Hashing { inner: decompress(layer)?, hasher: Hasher::default(), size: 0 };
+    // Set for each entry in turn, while the archive holds what reads.
+    let limit = Cell::new(HEADERS_LIMIT);
+    let mut hashing =
+        Hashing { inner: decompress(layer)?, hasher: Hasher::default(), size: 0, limit: &limit };
     let mut archive = tar::Archive::new(&mut hashing);
     archive.set_ignore_zeros(false);
     for entry in archive.entries()? {
         let mut entry = entry?;
+        limit.set(content_end(&entry)?.saturating_add(HEADERS_LIMIT));
         let described = describe(&entry)?;
         if let Some(described) = described {
             visit(&described, &mut entry)?;
         }
     }
+    limit.set(u64::MAX);
     io::copy(&mut hashing, &mut io::sink())?;
     Ok(Written { diff_id: DiffId::new(hashing.hasher.finish()), tar_size: hashing.size })
 }
@@ -92,12 +104,21 @@ impl<R: io::BufRead> Read for Decompressed<R> {
     }
 }
 
+/// Where in the tar the content of `entry` ends, as far as it is stored: a sparse file's size counts its holes.
+fn content_end(entry: &tar::Entry<'_, impl Read>) -> io::Result<u64> {
+    let stored = match entry.header().entry_type() {
+        tar::EntryType::GNUSparse => entry.header().entry_size()?,
+        _ => entry.size(),
+    };
+    Ok(entry.raw_file_position().saturating_add(stored))
+}
+
 /// `None` for what is not an entry of the file system (a global PAX header).
 fn describe(entry: &tar::Entry<'_, impl Read>) -> io::Result<Option<ReadEntry>> {
     let header = entry.header();
     let link = || -> io::Result<String> {
         let target = entry.link_name_bytes().ok_or_else(|| io::Error::other("a link without a target"))?;
-        Ok(String::from_utf8_lossy(&target).into_owned())
+        checked_path(&target)
     };
     let kind = match header.entry_type() {
         tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => ReadKind::File,
@@ -108,7 +129,7 @@ fn describe(entry: &tar::Entry<'_, impl Read>) -> io::Result<Option<ReadEntry>> 
         tar::EntryType::XGlobalHeader => return Ok(None),
         other => return Err(io::Error::other(format!("unknown entry type {other:?}"))),
     };
-    let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    let path = checked_path(&entry.path_bytes())?;
     let path = path.strip_prefix("./").unwrap_or(&path).trim_matches('/');
     Ok(Some(ReadEntry {
         path: if path == "." { String::new() } else { path.to_owned() },
@@ -121,14 +142,28 @@ fn describe(entry: &tar::Entry<'_, impl Read>) -> io::Result<Option<ReadEntry>> 
     }))
 }
 
-struct Hashing<R> {
+fn checked_path(bytes: &[u8]) -> io::Result<String> {
+    if bytes.len() > PATH_LIMIT {
+        return Err(io::Error::other(format!("a path of {} bytes", bytes.len())));
+    }
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+struct Hashing<'a, R> {
     inner: R,
     hasher: Hasher,
     size: u64,
+    /// The size at which no more is given.
+    limit: &'a Cell<u64>,
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for Hashing<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.size >= self.limit.get() {
+            return Err(io::Error::other(format!(
+                "an entry's headers are larger than {HEADERS_LIMIT} bytes"
+            )));
+        }
         let count = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         self.size += count as u64;

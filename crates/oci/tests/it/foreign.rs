@@ -1,6 +1,6 @@
-//! Layers that somebody else wrote.
+//! Layers that somebody else wrote, some of them to do harm.
 
-use std::io;
+use std::io::{self, Read};
 
 use cartwheel_oci::DiffId;
 use cartwheel_oci::layer::{self, ReadKind};
@@ -55,4 +55,35 @@ fn zstd_of_many_frames_is_read_to_its_end() {
         assert_eq!((written.diff_id, written.tar_size), (DiffId::new(Digest::of(&tar)), tar.len() as u64));
         assert_eq!(paths(&frames).unwrap(), [("x".to_owned(), ReadKind::File)]);
     }
+}
+
+#[test]
+fn headers_without_end_are_refused() {
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader] {
+        // Ten entries of honest size before it: the bound is one entry's, not the archive's.
+        let honest = entry(tar::EntryType::Regular, &vec![7; 300_000]).repeat(10);
+        let endless = header(kind, 1 << 40);
+        let layer = honest.chain(endless.as_bytes().as_slice()).chain(io::repeat(b'a'));
+        let mut seen = 0;
+        let count = |_: &layer::ReadEntry, _: &mut dyn Read| {
+            seen += 1;
+            Ok(())
+        };
+        let error = layer::read(layer, count).unwrap_err();
+        assert!(error.to_string().contains("headers are larger"), "{kind:?}: {error}");
+        assert_eq!(seen, 10);
+    }
+}
+
+#[test]
+fn paths_and_targets_are_no_longer_than_linux_takes() {
+    let layer = |name: usize, target: usize| {
+        let text = |length: usize| [&vec![b'n'; length][..], b"\0"].concat();
+        let name = entry(tar::EntryType::GNULongName, &text(name));
+        let target = entry(tar::EntryType::GNULongLink, &text(target));
+        paths(&[name, target, entry(tar::EntryType::Symlink, b""), vec![0; 1024]].concat())
+    };
+    assert_eq!(layer(4096, 4096).unwrap(), [("n".repeat(4096), ReadKind::Symlink("n".repeat(4096)))]);
+    assert!(layer(4097, 4096).is_err());
+    assert!(layer(4096, 4097).is_err());
 }
