@@ -306,7 +306,6 @@ fn configure(image: Image, change: &ConfigChange) -> Image {
 fn apply(config: &mut ImageConfig, change: &ConfigChange) {
     let runtime = &mut config.config;
     match change {
-        ConfigChange::Env(name, value) => runtime.set_env(name, value),
         ConfigChange::WorkingDir(path) => runtime.working_dir = Some(path.clone()),
         ConfigChange::Expose(port) => {
             let ports = runtime.exposed_ports.get_or_insert_default();

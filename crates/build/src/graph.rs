@@ -60,8 +60,6 @@ impl RequirementSource {
 /// A change of the image's config, as the Dockerfile instruction of the same name would make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigChange {
-    /// `ENV`.
-    Env(String, String),
     /// `WORKDIR`.
     WorkingDir(String),
     /// `EXPOSE`.
@@ -105,7 +103,6 @@ impl fmt::Display for ConfigChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exec = |words: &[String]| serde_json::to_string(words).unwrap_or_default();
         match self {
-            Self::Env(name, value) => write!(f, "ENV {name}={value}"),
             Self::WorkingDir(path) => write!(f, "WORKDIR {path}"),
             Self::Expose(port) => write!(f, "EXPOSE {port}"),
             Self::User(user) => write!(f, "USER {user}"),

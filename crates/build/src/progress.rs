@@ -8,16 +8,9 @@ pub trait Progress: Sync {
     fn event(&self, event: &Event);
 }
 
-/// Something that happened in a build. Steps are numbered from 1 in the order in which they begin.
+/// Something that happened in a build. Steps are numbered from 1 in the order in which they end.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A step begins.
-    Started {
-        /// Its number.
-        step: usize,
-        /// What it does.
-        name: String,
-    },
     /// A step is done.
     Finished {
         /// Its number.

@@ -96,7 +96,6 @@ struct JsonLines;
 impl Progress for JsonLines {
     fn event(&self, event: &Event) {
         let object = match event {
-            Event::Started { step, name } => json!({ "event": "started", "step": step, "name": name }),
             Event::Finished { step, name, outcome, took } => {
                 let (cached, detail) = match outcome {
                     Outcome::Cached => (true, ""),
@@ -123,7 +122,7 @@ fn line(event: &Event) -> Option<String> {
             Some(format!("#{step} {name}  {detail}, {}", seconds(*took)))
         }
         Event::Warning(text) => Some(format!("warning: {text}")),
-        Event::Started { .. } | Event::Downloaded { .. } => None,
+        Event::Downloaded { .. } => None,
     }
 }
 

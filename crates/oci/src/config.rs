@@ -73,16 +73,6 @@ impl RuntimeConfig {
         let pairs = self.env.as_deref().unwrap_or_default().iter().filter_map(|line| line.split_once('='));
         pairs.rev().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
-
-    /// Sets an environment variable, in its place if it is there.
-    pub fn set_env(&mut self, name: &str, value: &str) {
-        let line = format!("{name}={value}");
-        let env = self.env.get_or_insert_default();
-        match env.iter_mut().find(|old| old.split_once('=').is_some_and(|(key, _)| key == name)) {
-            Some(old) => *old = line,
-            None => env.push(line),
-        }
-    }
 }
 
 /// The layers' diff IDs.
@@ -139,15 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_replaced_in_place() {
-        let mut config =
-            RuntimeConfig { env: Some(vec!["A=1".into(), "B=x=y".into()]), ..Default::default() };
-        config.set_env("A", "2");
-        config.set_env("C", "3");
-        assert_eq!(
-            config.env.as_deref(),
-            Some(&["A=2".to_owned(), "B=x=y".to_owned(), "C=3".to_owned()][..])
-        );
-        assert_eq!(config.env("B"), Some("x=y"));
+    fn the_last_of_equal_variables_counts() {
+        let env = Some(vec!["A=1".to_owned(), "B=x=y".to_owned(), "A=2".to_owned()]);
+        let config = RuntimeConfig { env, ..RuntimeConfig::default() };
+        assert_eq!((config.env("A"), config.env("B"), config.env("C")), (Some("2"), Some("x=y"), None));
     }
 }

@@ -1,6 +1,5 @@
 //! An image as a value: a config and finished layers.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 
@@ -45,7 +44,6 @@ pub struct Layer {
 pub struct Image {
     config: ImageConfig,
     layers: Vec<Layer>,
-    annotations: BTreeMap<String, String>,
 }
 
 /// The documents of an image as they are stored and sent.
@@ -69,7 +67,7 @@ impl Image {
             ..ImageConfig::default()
         };
         "layers".clone_into(&mut config.rootfs.kind);
-        Self { config, layers: Vec::new(), annotations: BTreeMap::new() }
+        Self { config, layers: Vec::new() }
     }
 
     /// Reads the image that `descriptor` refers to; in an index, the one for `platform`.
@@ -87,7 +85,7 @@ impl Image {
         }
         let pairs = manifest.layers.into_iter().zip(&config.rootfs.diff_ids);
         let layers = pairs.map(|(descriptor, &diff_id)| Layer { descriptor, diff_id }).collect();
-        Ok(Self { config, layers, annotations: BTreeMap::new() })
+        Ok(Self { config, layers })
     }
 
     /// The config.
@@ -122,8 +120,7 @@ impl Image {
         let config = json(&self.config);
         let config_descriptor = Descriptor::new(media_type::CONFIG, Digest::of(&config), config.len() as u64);
         let layers = self.layers.iter().map(|layer| oci_descriptor(&layer.descriptor)).collect();
-        let mut manifest = Manifest::new(config_descriptor, layers);
-        manifest.annotations.clone_from(&self.annotations);
+        let manifest = Manifest::new(config_descriptor, layers);
         let manifest = json(&manifest);
         let mut descriptor =
             Descriptor::new(media_type::MANIFEST, Digest::of(&manifest), manifest.len() as u64);
