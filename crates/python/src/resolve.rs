@@ -506,10 +506,10 @@ mod tests {
         let lowered: Vec<_> = requirements
             .lines
             .iter()
-            .map(|line| lowered(line, Path::new("/work")).map_err(|e| e.to_string()))
+            .map(|line| lowered(line, Path::new("/project")).map_err(|e| e.to_string()))
             .collect();
         assert_eq!(lowered[0].as_deref(), Ok("a"));
-        assert_eq!(lowered[1].as_deref(), Ok("/work/x/b-1-py3-none-any.whl[c] ; os_name == 'posix'"));
+        assert_eq!(lowered[1].as_deref(), Ok("/project/x/b-1-py3-none-any.whl[c] ; os_name == 'posix'"));
         assert_eq!(lowered[2].as_deref(), Ok("http://x/c.whl"));
         assert_eq!(lowered[3], Err("cannot read the requirement".to_owned()));
         assert!(lowered[4].as_ref().is_err_and(|error| error.contains("`./d` has a path that is no wheel")));
