@@ -450,7 +450,7 @@ mod tests {
         ResolveRequest {
             uv: "uv".into(),
             interpreter: None,
-            folder: "/work".into(),
+            folder: "/project".into(),
             source: ResolveSource::Requirements(requirements),
             target: Target {
                 python: PythonVersion::new(3, 13),
