@@ -6,15 +6,14 @@ use crate::peers::Peers;
 use crate::project::Project;
 use crate::{Result, command, fixtures};
 
-/// Provides fixtures and peers, builds the program, and runs every test of the workspace.
+/// Provides fixtures and peers, and runs every test of the workspace. The program is built on the way, in the tests' own
+/// profile: building it alone would choose other features of its dependencies, and compile most of them twice.
 ///
 /// `options` go to `cargo test` in place of `--workspace`: `cargo xtask test -p cartwheel-oci`. Tests that need a
 /// peer are `#[ignore]`d, so that a bare `cargo test` passes anywhere; here none is left out.
 pub(crate) fn run(project: &Project, options: &[&str]) -> Result {
     fixtures::run(project, false)?;
     let peers = Peers::start(project)?;
-    // In the tests' own profile, whose dependencies are optimised: a second profile would double the compile time.
-    command::shown(cargo(project).args(["build", "--package", "cartwheel"]))?;
     let mut test = cargo(project);
     let what = if options.is_empty() { &["--workspace"] } else { options };
     test.args(["test", "--no-fail-fast"]).args(what).args(["--", "--include-ignored"]);
