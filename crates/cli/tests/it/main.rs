@@ -5,10 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod errors;
+mod fixtures;
 mod images;
 mod interrupted;
 mod layers;
+mod parity;
+mod peers;
 mod project;
+mod resolved;
 
 #[test]
 fn no_test_file_is_forgotten() {
