@@ -4,11 +4,10 @@
 //! compiler (coverage counters, the address sanitizer) is in every release, locked away for the unwary only.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use crate::project::Project;
-use crate::{Result, command, debian, test, tools, wheels};
+use crate::{Result, command, debian, test};
 
 /// What `cargo fuzz` passes too: counters at every edge, a table of their places, and what comparisons compare.
 const INSTRUMENTATION: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -18,9 +17,6 @@ const INSTRUMENTATION: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=
 
 /// Sanitized code must not be mixed with build scripts and macros, so the target is named.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// A wheel that is small enough to be mutated usefully.
-const SEED_SIZE: u64 = 16 << 10;
 
 /// Builds the target and runs it; what breaks it is kept in `fuzz/artifacts`, what was learnt in `fuzz/corpus`.
 pub(crate) fn run(project: &Project, target: &str, seconds: &str) -> Result {
@@ -32,33 +28,28 @@ pub(crate) fn run(project: &Project, target: &str, seconds: &str) -> Result {
     let artifacts = fuzz.join("artifacts").join(target);
     fs::create_dir_all(&corpus)?;
     fs::create_dir_all(&artifacts)?;
-    if target == "wheel" {
-        seed(project, &corpus)?;
-    }
-    let mut cargo = test::cargo(project);
-    cargo.args(["run", "--release", "--target", TARGET, "--manifest-path"]).arg(fuzz.join("Cargo.toml"));
-    cargo.arg("--target-dir").arg(fuzz.join("target"));
-    cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", INSTRUMENTATION).env("TMPDIR", "/dev/shm");
-    cargo.args(["--bin", target, "--"]).arg(&corpus);
+    command::shown(build(project, "seeds").args(["--", target]).arg(&corpus))?;
+    let mut cargo = build(project, target);
+    // In memory: an input is a file, written thousands of times a second.
+    cargo.env("TMPDIR", "/dev/shm").arg("--").arg(&corpus);
     cargo.arg(format!("-artifact_prefix={}/", artifacts.display()));
     cargo.args([
         &format!("-max_total_time={seconds}"),
+        "-max_len=16384",
         "-rss_limit_mb=2048",
+        "-malloc_limit_mb=256",
         "-timeout=25",
         "-print_final_stats=1",
     ]);
     command::shown(&mut cargo)
 }
 
-/// Real wheels to begin with: chance alone finds no zip.
-fn seed(project: &Project, corpus: &Path) -> Result {
-    let tools = tools::provide(project)?;
-    wheels::LIGHT.provide(project, &tools)?;
-    for wheel in fs::read_dir(project.fixtures().join("wheels/light"))? {
-        let wheel = wheel?;
-        if wheel.metadata()?.len() <= SEED_SIZE {
-            fs::copy(wheel.path(), corpus.join(wheel.file_name()))?;
-        }
-    }
-    Ok(())
+/// `cargo run` for a program of `fuzz/`: what writes the seeds is built as the targets are, so that all is built once.
+fn build(project: &Project, program: &str) -> Command {
+    let fuzz = project.root().join("fuzz");
+    let mut cargo = test::cargo(project);
+    cargo.args(["run", "--release", "--target", TARGET, "--manifest-path"]).arg(fuzz.join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(fuzz.join("target")).args(["--bin", program]);
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", INSTRUMENTATION);
+    cargo
 }
