@@ -152,20 +152,28 @@ impl Archive {
 
     /// The first bytes of an entry, unchecked: enough to see whether a script begins with `#!python`.
     pub(crate) fn peek(&self, member: &Member, count: usize) -> Result<Vec<u8>, Refusal> {
-        // A deflated beginning needs its whole block header first, which takes at most a few hundred bytes.
-        let mut input = vec![0; member.compressed_size.min(4096) as usize];
-        self.blob.read_exact_at(&mut input, member.offset)?;
-        if member.method == Method::Deflated {
-            let mut output = vec![0; count];
-            let mut inflater = Decompress::new(false);
-            inflater
-                .decompress(&input, &mut output, FlushDecompress::Sync)
-                .map_err(|_| Defect::BadDeflate.at(&member.name))?;
-            output.truncate(inflater.total_out() as usize);
-            input = output;
+        /// Mostly the first read is the only one; but any number of empty blocks may come first.
+        const PIECE: u64 = 4096;
+        let mut start = vec![0; count];
+        let mut inflater = Decompress::new(false);
+        let (mut offset, mut rest) = (member.offset, member.compressed_size);
+        if member.method == Method::Stored {
+            start.truncate(rest.min(count as u64) as usize);
+            self.blob.read_exact_at(&mut start, offset)?;
+            return Ok(start);
         }
-        input.truncate(count);
-        Ok(input)
+        while rest > 0 && inflater.total_out() < count as u64 {
+            let mut input = vec![0; rest.min(PIECE) as usize];
+            self.blob.read_exact_at(&mut input, offset)?;
+            let room = start.get_mut(inflater.total_out() as usize..).unwrap_or_default();
+            let status = inflater.decompress(&input, room, FlushDecompress::None);
+            if status.map_err(|_| Defect::BadDeflate.at(&member.name))? == Status::StreamEnd {
+                break;
+            }
+            (offset, rest) = (offset + input.len() as u64, rest - input.len() as u64);
+        }
+        start.truncate(inflater.total_out() as usize);
+        Ok(start)
     }
 
     fn unpack(&self, member: &Member, mut sink: impl FnMut(&[u8])) -> Result<(), Refusal> {
@@ -364,6 +372,28 @@ mod tests {
         }
         // What remains are times, modes and other notes.
         assert!(refused * 10 > bytes.len() * 8 * 6, "{refused} of {}", bytes.len() * 8);
+    }
+
+    #[test]
+    fn beginnings_are_found_behind_empty_blocks() {
+        use cartwheel_testkit::zip::{Archive as Written, Entry};
+        let script = Entry::deflated("script", b"#!python\nprint()\n");
+        for blocks in [0, 1, 818, 819, 820, 10_000] {
+            let data = [[0, 0, 0, 0xff, 0xff].repeat(blocks), script.data.clone()].concat();
+            let size = data.len() as u64;
+            let script =
+                Entry { data, ..script.clone() }.with_headers(|header| header.compressed_size = size);
+            let short = Entry::deflated("short", b"#!py");
+            let stored = Entry::stored("stored", b"#!python -s");
+            let archive = Written { entries: vec![script, short, stored], ..Written::default() };
+            let archive = open(&archive.write().bytes).unwrap();
+            let starts = archive.members().iter().map(|member| archive.peek(member, 8).unwrap());
+            assert_eq!(
+                starts.collect::<Vec<_>>(),
+                [&b"#!python"[..], b"#!py", b"#!python"],
+                "{blocks} blocks"
+            );
+        }
     }
 
     #[test]
