@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use cartwheel_oci::layer::{self, Content, ContentDigest, Encoding, Entry, Tree};
+use cartwheel_oci::layer::{self, Content, ContentDigest, Encoding, Entry, LayerError, Tree};
 use cartwheel_oci::{Descriptor, Layer, media_type};
 use cartwheel_python::{
     DirectUrl, FileDigest, InstallOptions, InstalledContent, InstalledFile, LockedWheel, Method, Scheme,
@@ -12,7 +12,7 @@ use cartwheel_store::{Blob, Digest, Key, Record, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::base::Installed;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ground::Ground;
 use crate::pack::Parcel;
 
@@ -247,8 +247,11 @@ pub(crate) fn find_or_make(
     }
     let (tree, encoding) = describe()?;
     let mut writer = store.writer()?;
-    let written = layer::write(&tree, encoding, &mut writer)
-        .map_err(|source| ErrorKind::Layer { what: what.to_owned(), source })?;
+    let written = layer::write(&tree, encoding, &mut writer).map_err(|source| match source {
+        // A full disk is the store's trouble, not the layer's.
+        LayerError::Write(source) => Error::io("write a layer to", store.root())(source),
+        source => ErrorKind::Layer { what: what.to_owned(), source }.into(),
+    })?;
     let (digest, blob) = writer.commit()?;
     let descriptor = Descriptor::new(media_type::LAYER_GZIP, digest, blob.size());
     let layer = Layer { descriptor, diff_id: written.diff_id };
