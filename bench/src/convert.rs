@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cartwheel_build::{Epoch, Ground, Prepared, layer_of, tree_of};
@@ -9,7 +10,6 @@ use cartwheel_oci::Below;
 use cartwheel_oci::layer::{self, Encoding};
 use cartwheel_python::{LockedWheel, PythonVersion, Scheme, WheelLocation};
 use cartwheel_store::{Blob, Digest, Hasher, Store};
-use rayon::prelude::*;
 
 use crate::Result;
 
@@ -41,11 +41,22 @@ fn convert(wheels: &[PathBuf], write: impl Fn(&Prepared, &Ground<'_>) -> Result 
     let below = Below::default();
     let ground = Ground::new(&below, &[&scheme.purelib], Epoch::Fixed.mtime())?;
     let started = Instant::now();
-    // One task for each wheel, taken in order: the largest first.
-    wheels.par_iter().with_max_len(1).try_for_each(|path| {
-        let prepared = Prepared::open(&locked(path), Blob::open(path)?, &scheme)?;
-        write(&prepared, &ground)
-    })?;
+    // One task for each wheel, begun in order, the largest first: as the engine does it.
+    let failure = Mutex::new(None);
+    rayon::in_place_scope_fifo(|pool| {
+        for path in wheels {
+            let (scheme, ground, write, failure) = (&scheme, &ground, &write, &failure);
+            pool.spawn_fifo(move |_| {
+                let convert = || write(&Prepared::open(&locked(path), Blob::open(path)?, scheme)?, ground);
+                if let Err(error) = convert() {
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+            });
+        }
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
     Ok(started.elapsed())
 }
 
