@@ -24,7 +24,7 @@
 //! |---|---|
 //! | packages | layer format, generation (how a wheel becomes a tree), the wheels' digests in order (with the URL of those asked for by URL), the places and generated content of their files, the modes of parent directories that the base dictates, mtime |
 //! | removed distributions | layer format, the removed paths |
-//! | application | layer format, the context's digest, the destination, mtime |
+//! | application | layer format, the context's digest, the destination, the places of its files, the modes of parent directories that the base dictates, mtime |
 //!
 //! The base's digest is in none of them: a new base costs a manifest.
 #![forbid(unsafe_code)]

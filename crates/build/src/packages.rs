@@ -31,8 +31,7 @@ impl Record for LayerRecord {
 #[derive(Debug)]
 pub struct Prepared {
     name: String,
-    digest: Digest,
-    direct: Option<String>,
+    identity: String,
     wheel: Wheel,
     files: Vec<InstalledFile>,
 }
@@ -41,25 +40,23 @@ impl Prepared {
     /// Opens the wheel, checks all but its content, and says which files it becomes.
     pub fn open(locked: &LockedWheel, blob: Blob, scheme: &Scheme) -> Result<Self> {
         let wheel = Wheel::open(blob, &locked.filename)?;
-        let direct = direct_url(locked);
         // REQUESTED would make the layer depend on who asked for the package; see docs/wheels.md.
-        let options = InstallOptions { direct_url: direct.clone(), ..InstallOptions::default() };
+        let options = InstallOptions { direct_url: direct_url(locked), ..InstallOptions::default() };
         let files = install(&wheel, scheme, &options)?;
-        let direct = direct.map(|direct| direct.url);
-        Ok(Self { name: locked.name.clone(), digest: locked.digest, direct, wheel, files })
+        Ok(Self { name: locked.name.clone(), identity: identity(locked), wheel, files })
     }
 
     /// What packing has to know.
     fn parcel(&self, conflicts: bool) -> Parcel {
         Parcel { name: self.name.clone(), size: self.wheel.archive().blob().size(), conflicts }
     }
+}
 
-    /// What of the wheel enters a layer's key.
-    fn identity(&self) -> String {
-        match &self.direct {
-            Some(url) => format!("{} {url}", self.digest),
-            None => self.digest.to_string(),
-        }
+/// What of a wheel enters a key: its digest, and the URL that `direct_url.json` will hold.
+pub(crate) fn identity(locked: &LockedWheel) -> String {
+    match direct_url(locked) {
+        Some(direct) => format!("{} {}", locked.digest, direct.url),
+        None => locked.digest.to_string(),
     }
 }
 
@@ -126,7 +123,7 @@ pub fn layer_of(
         .with("mtime", epoch.mtime())
         .with("parents", ground.fingerprint(files.keys().map(String::as_str)))
         .with("scheme", Placement(group))
-        .with("wheels", group.iter().map(|wheel| wheel.identity()).collect::<Vec<_>>().join("\n"));
+        .with("wheels", group.iter().map(|wheel| wheel.identity.as_str()).collect::<Vec<_>>().join("\n"));
     find_or_make(store, &key, &what, || Ok((tree(files, &what, ground, epoch)?, Encoding::Spliced)))
 }
 
@@ -151,7 +148,7 @@ fn names(group: &[&Prepared]) -> String {
 }
 
 /// The version of how a wheel becomes a tree; a change of [`install`] or of this file changes it.
-const GENERATION: u32 = 1;
+pub(crate) const GENERATION: u32 = 1;
 
 /// When files of ours were last changed, and images made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

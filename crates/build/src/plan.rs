@@ -12,7 +12,7 @@ use cartwheel_oci::{Layer, Platform, Reference};
 use cartwheel_python::{
     Credentials, IndexSettings, LockedWheel, Requirements, Resolution, ResolveRequest, ResolveSource, resolve,
 };
-use cartwheel_store::{Key, Record, Store};
+use cartwheel_store::{Digest, Key, Record, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Base, BaseReference};
@@ -20,7 +20,7 @@ use crate::context::{BuildContext, ContextKind};
 use crate::error::{ErrorKind, Result};
 use crate::graph::{ConfigChange, Graph, Op, RequirementSource};
 use crate::ground::Ground;
-use crate::packages::{Epoch, LayerRecord};
+use crate::packages::{Epoch, GENERATION, LayerRecord, identity};
 
 /// What a plan depends on besides graph and context.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ pub fn pin(store: &Store, graph: &Graph, context: &BuildContext, options: &PlanO
             Op::Base(_) => {}
             Op::Install(source) => steps.push(Step::Install(install_step(store, &base, source, options)?)),
             Op::Copy { destination } => {
-                steps.push(Step::Copy(copy_step(store, context, destination, options.epoch)));
+                steps.push(Step::Copy(copy_step(store, &base, context, destination, options.epoch)?));
             }
             Op::Configure(change) => steps.push(Step::Configure(change.clone())),
         }
@@ -193,12 +193,10 @@ fn install_step(
         )
         .with("budget", options.budget)
         .with("format", layer::FORMAT)
+        .with("generation", GENERATION)
         .with("mtime", options.epoch.mtime())
         .with("python", &base.interpreter.scheme.python)
-        .with(
-            "wheels",
-            digests(&mut wheels.iter().map(|wheel| format!("{} {}", wheel.digest, wheel.direct))),
-        );
+        .with("wheels", digests(&mut wheels.iter().map(identity)));
     let packed = store.get(&key).filter(|packed| all_there(store, packed));
     Ok(InstallStep { wheels, satisfied, replaced, packed, key, credentials })
 }
@@ -263,12 +261,26 @@ fn resolve_source(source: &RequirementSource, options: &PlanOptions) -> Result<R
     })
 }
 
-fn copy_step(store: &Store, context: &BuildContext, destination: &str, epoch: Epoch) -> CopyStep {
+fn copy_step(
+    store: &Store,
+    base: &Base,
+    context: &BuildContext,
+    destination: &str,
+    epoch: Epoch,
+) -> Result<CopyStep> {
+    // What the base dictates: where links lead, and the modes of the directories on the way.
+    let ground = Ground::new(&base.below, &[], epoch.mtime())?;
+    let (root, _) = ground.directory(destination.trim_matches('/'))?;
+    let place =
+        |path: &str| ground.place(&if root.is_empty() { path.to_owned() } else { format!("{root}/{path}") });
+    let places = context.files().iter().map(|file| place(&file.path)).collect::<Result<Vec<String>>>()?;
     let key = Key::<LayerRecord>::new()
         .with("context", context.digest())
         .with("destination", destination)
         .with("format", layer::FORMAT)
-        .with("mtime", epoch.mtime());
+        .with("mtime", epoch.mtime())
+        .with("parents", ground.fingerprint(places.iter().map(String::as_str)))
+        .with("places", Digest::of(places.join("\n").as_bytes()));
     let cached = store.get(&key).map(|record| record.layer);
     let cached = cached.filter(|layer| store.has_blob(layer.descriptor.digest, layer.descriptor.size));
     let entry = |kind: &ContextKind, path: &str| match kind {
@@ -282,7 +294,7 @@ fn copy_step(store: &Store, context: &BuildContext, destination: &str, epoch: Ep
         .files()
         .iter()
         .map(|file| (file.path.clone(), entry(&file.kind, &file.path).with_mtime(epoch.mtime())));
-    CopyStep { destination: destination.to_owned(), cached, key, files: files.collect() }
+    Ok(CopyStep { destination: destination.to_owned(), cached, key, files: files.collect() })
 }
 
 impl CopyStep {

@@ -85,6 +85,27 @@ fn parents_keep_the_mode_that_they_have_below() {
     assert_eq!((sources["app"].mode, sources["app"].owner), (0o2775, (0, 50)));
 }
 
+/// The same sources over another base, with the same store: what the base dictates is part of the layer's key.
+#[test]
+fn sources_are_laid_anew_when_the_base_dictates_something_else() {
+    let shared = Entry { mode: 0o2775, ..Entry::directory().with_owner(0, 50) };
+    let (plain, other) = (Project::new(), Project::new().with_base("app", shared));
+    for project in [&plain, &other] {
+        // The lockfile names temporary paths; without it the contexts are equal.
+        project.write("context/.dockerignore", "pylock.toml\n");
+    }
+    plain.image(&[]);
+    let mut command = other.command();
+    command.env("CARTWHEEL_HOME", plain.path("home")).args(Project::arguments());
+    assert!(command.args(["--output", "type=oci,dest=out,tar=false"]).status().unwrap().success());
+    other.validate("out");
+    let layout = other.layout("out");
+    let image =
+        cartwheel_oci::Image::read(&layout, layout.find(None).unwrap(), &crate::project::platform()).unwrap();
+    let sources = other.files(image.layers().last().unwrap());
+    assert_eq!((sources["app"].mode, sources["app"].owner), (0o2775, (0, 50)));
+}
+
 #[test]
 fn what_the_base_has_is_left_or_replaced_as_pip_would() {
     let record =
