@@ -74,6 +74,24 @@ impl IgnoreFile {
         Ok(Self { rules, descent })
     }
 
+    /// The patterns of `COPY --exclude` and `--parents`, which are matched as those of an ignore file are; the error is the
+    /// first that cannot be used.
+    pub fn from_patterns(patterns: &[String]) -> Result<Self> {
+        let kept = patterns.iter().map(|pattern| pattern.trim()).filter(|pattern| !pattern.is_empty());
+        let rule = |pattern: &str| {
+            let unusable = |problem| ErrorKind::IgnorePattern {
+                pattern: pattern.to_owned(),
+                line: 1,
+                column: 1,
+                problem,
+            };
+            Rule::parse(pattern).map_err(unusable)
+        };
+        let rules = kept.map(rule).collect::<Result<Vec<Rule>, _>>()?;
+        let descent = Descent::of(&rules);
+        Ok(Self { rules, descent })
+    }
+
     /// Whether there is no pattern in it.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()

@@ -45,8 +45,10 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod glob;
 mod ignore;
 mod pattern;
 
 pub use error::{Error, ErrorKind, Result};
+pub use glob::Glob;
 pub use ignore::{IgnoreFile, MatchState};
