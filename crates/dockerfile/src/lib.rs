@@ -44,11 +44,29 @@
 //! context's root. One anywhere else does nothing.
 #![forbid(unsafe_code)]
 
+mod diagnostic;
+mod dockerfile;
 mod error;
+mod evaluate;
 mod glob;
 mod ignore;
 mod pattern;
+mod platform;
+mod span;
+mod stage;
+mod step;
 
+pub use diagnostic::{Code, Diagnostic};
+pub use dockerfile::Dockerfile;
 pub use error::{Error, ErrorKind, Result};
+pub use evaluate::evaluate_stage;
 pub use glob::Glob;
 pub use ignore::{IgnoreFile, MatchState};
+pub use platform::Platform;
+pub use span::{Position, Span, Word};
+pub use stage::needed_stages;
+pub use step::{
+    Copy, CopyFrom, CopySource, Device, EvaluateOptions, EvaluatedStage, FileAccess, Healthcheck, InlineFile,
+    Mount, MountKind, NeededStage, Network, Run, Scope, Sharing, StageBase, StageConfig, Step, StepKind,
+    Workdir,
+};
