@@ -106,7 +106,7 @@ impl LayerFacts {
                 }
                 ReadKind::Symlink(target) => Node::Symlink(target.clone()),
                 ReadKind::File => Node::File(extract(entry, content, interesting)?),
-                ReadKind::Hardlink(_) | ReadKind::Special => Node::File(None),
+                _ => Node::File(None),
             };
             self.nodes.insert(entry.path.clone(), node);
         }

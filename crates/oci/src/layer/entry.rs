@@ -21,6 +21,8 @@ pub struct Entry {
     pub gid: u32,
     /// Seconds since 1970.
     pub mtime: u64,
+    /// Extended attributes by name (`user.note`, `security.capability`).
+    pub xattrs: BTreeMap<String, Vec<u8>>,
 }
 
 /// What an entry is.
@@ -35,6 +37,37 @@ pub enum Kind {
         /// Where it points.
         target: String,
     },
+    /// Another name of the file `target`, which is in the same tree and before this one.
+    Hardlink {
+        /// The file's path in the tree.
+        target: String,
+    },
+    /// A named pipe.
+    Fifo,
+    /// A character device.
+    CharDevice {
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+    /// A block device.
+    BlockDevice {
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+}
+
+impl Kind {
+    /// The bytes of a regular file; `None` for everything else.
+    pub fn content(&self) -> Option<&Content> {
+        match self {
+            Self::File(content) => Some(content),
+            _ => None,
+        }
+    }
 }
 
 /// Where the bytes of a file come from.
@@ -47,6 +80,15 @@ pub enum Content {
         /// Where it lies.
         path: PathBuf,
         /// Its size when it was listed.
+        size: u64,
+    },
+    /// A piece of a larger file: a file in a tar that lies uncompressed on disk.
+    Range {
+        /// The larger file.
+        blob: Blob,
+        /// Where the piece begins.
+        offset: u64,
+        /// How many bytes it has.
         size: u64,
     },
     /// An entry of a wheel, compressed as the wheel has it.
@@ -97,7 +139,7 @@ impl Content {
     pub fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { size, .. } => *size,
+            Self::File { size, .. } | Self::Range { size, .. } => *size,
             Self::Member(member) => member.size,
         }
     }
@@ -111,12 +153,25 @@ impl Entry {
 
     /// A directory of root's, 0755.
     pub fn directory() -> Self {
-        Self { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, mtime: FIXED_TIME }
+        let xattrs = BTreeMap::new();
+        Self { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, mtime: FIXED_TIME, xattrs }
     }
 
     /// A symbolic link of root's.
     pub fn symlink(target: impl Into<String>) -> Self {
         Self { kind: Kind::Symlink { target: target.into() }, mode: 0o777, ..Self::directory() }
+    }
+
+    /// Another name of the file `target`. Runtimes give the file the mode and owner of the link too, so a link has
+    /// those of its target.
+    pub fn hardlink(target: impl Into<String>) -> Self {
+        Self { kind: Kind::Hardlink { target: target.into() }, mode: 0o644, ..Self::directory() }
+    }
+
+    /// The same entry with other permission bits.
+    #[must_use]
+    pub fn with_mode(self, mode: u32) -> Self {
+        Self { mode, ..self }
     }
 
     /// The same entry with another modification time.
@@ -132,7 +187,7 @@ impl Entry {
     }
 }
 
-/// The content of a layer: entries by path, sorted, each path once, no entry below a file.
+/// The content of a layer: entries by path, sorted, each path once, no entry below a file, each hard link behind its file.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     entries: BTreeMap<String, Entry>,
@@ -168,6 +223,22 @@ pub enum TreeError {
         /// Its ancestor that is a file or link.
         parent: String,
     },
+    /// A hard link to what is not a file before it: who unpacks the layer could not make it.
+    #[error("`{path}` is a hard link to `{target}`, which is no file before it")]
+    Hardlink {
+        /// The path.
+        path: String,
+        /// Where it leads.
+        target: String,
+    },
+    /// The name of an extended attribute that tar cannot say.
+    #[error("`{path}` has an extended attribute `{name}`, which a layer cannot say")]
+    Attribute {
+        /// The path.
+        path: String,
+        /// The attribute.
+        name: String,
+    },
 }
 
 impl Tree {
@@ -176,7 +247,8 @@ impl Tree {
         Self::default()
     }
 
-    /// Adds `entry` at `path`, which is relative to the root and has no `.` or `..` in it.
+    /// Adds `entry` at `path`, which is relative to the root and has no `.` or `..` in it. A hard link is added after the
+    /// file that it leads to.
     pub fn insert(&mut self, path: impl Into<String>, entry: Entry) -> Result<(), TreeError> {
         let path = path.into();
         if path.split('/').any(|part| part.starts_with(".wh.")) {
@@ -200,6 +272,7 @@ impl Tree {
         {
             return Err(TreeError::Path { path });
         }
+        self.check_entry(&path, &entry)?;
         let leaf = ancestors(&path).find(|parent| self.is_leaf(parent)).map(str::to_owned);
         if let Some(parent) = leaf {
             return Err(TreeError::ParentNotDirectory { path, parent });
@@ -221,6 +294,18 @@ impl Tree {
         }
     }
 
+    fn check_entry(&self, path: &str, entry: &Entry) -> Result<(), TreeError> {
+        if let Some(name) = entry.xattrs.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            return Err(TreeError::Attribute { path: path.to_owned(), name: name.clone() });
+        }
+        match &entry.kind {
+            Kind::Hardlink { target } if target.as_str() >= path || !self.is_file(target) => {
+                Err(TreeError::Hardlink { path: path.to_owned(), target: target.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The entry at `path`.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)
@@ -234,6 +319,12 @@ impl Tree {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Whether a hard link can lead there: everything but directories and other links of its kind.
+    fn is_file(&self, path: &str) -> bool {
+        let kind = self.entries.get(path).map(|entry| &entry.kind);
+        kind.is_some_and(|kind| !matches!(kind, Kind::Directory | Kind::Hardlink { .. }))
     }
 
     fn is_leaf(&self, path: &str) -> bool {
@@ -271,6 +362,27 @@ mod tests {
         tree.insert("a-b", file()).unwrap();
         assert!(matches!(tree.insert("a", file()), Err(TreeError::ParentNotDirectory { .. })));
         assert!(matches!(tree.insert("a/b", file()), Err(TreeError::Duplicate { .. })));
+    }
+
+    #[test]
+    fn a_hard_link_comes_after_its_file() {
+        let mut tree = Tree::new();
+        tree.insert("b", file()).unwrap();
+        tree.insert("c", Entry::hardlink("b")).unwrap();
+        tree.insert("d", Entry::directory()).unwrap();
+        for (path, target) in [("a", "b"), ("b2", "b2"), ("e", "c"), ("e", "d"), ("e", "x")] {
+            let refused = tree.insert(path, Entry::hardlink(target));
+            assert!(matches!(refused, Err(TreeError::Hardlink { .. })), "{path} to {target}");
+        }
+    }
+
+    #[test]
+    fn attributes_that_tar_cannot_say_are_refused() {
+        for name in ["", "user.a=b", "user.\0"] {
+            let xattrs = BTreeMap::from([(name.to_owned(), Vec::new())]);
+            let refused = Tree::new().insert("a", Entry { xattrs, ..file() });
+            assert!(matches!(refused, Err(TreeError::Attribute { .. })), "{name:?}");
+        }
     }
 
     #[test]

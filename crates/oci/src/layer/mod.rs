@@ -12,16 +12,18 @@
 //!
 //! **Tar.** POSIX ustar. Entries are sorted by path, compared as bytes; a directory comes before what is in it. A path is
 //! relative, without `./`; a directory's ends with `/`. A path that is longer than 100 bytes is split into prefix and name
-//! where that is possible. Otherwise, and for a path or link target that is not ASCII, and for a size of 8 GiB or more, a
-//! PAX extended header (`x`) comes first, with only the records that are needed, in the order `linkpath`, `path`, `size`.
-//! User and group are numbers only; their names, and the device numbers, are empty. The mode is the entry's twelve
+//! where that is possible. Otherwise, and for a path or link target that is not ASCII, for a size or time of 2³³ or more,
+//! for a user or group of 2²¹ or more, and for extended attributes, a PAX extended header (`x`) comes first, with only the
+//! records that are needed, in the order `gid`, `linkpath`, `mtime`, `path`, `size`, `uid`, `SCHILY.xattr.*` by name. User
+//! and group are numbers only; their names are empty, and so are the device numbers of what is no device. A file of several
+//! names is a file at the first of them and hard links (`1`, without content) at the others. The mode is the entry's twelve
 //! permission bits. Two zero blocks end the archive; there is no further padding.
 //!
 //! **Gzip.** One member (several decoders in use stop after the first): the fixed header `1f 8b 08 00 00000000 00 ff`
 //! (no name, no time, no flags, unknown system), a DEFLATE stream, its CRC-32 and its length modulo 2³².
 //!
 //! **DEFLATE, [`Encoding::Spliced`].** The stream is a sequence of pieces, each of which ends on a byte boundary:
-//! *glue* (headers, padding, content that is in memory or in a file), encoded by `deflate.rs` as one fixed-Huffman block and an empty stored
+//! *glue* (headers, padding, content that is in memory, in a file or a piece of one), encoded by `deflate.rs` as one fixed-Huffman block and an empty stored
 //! block; a *spliced* stream of a wheel, changed in three places as `splice.rs` says; a *stored* wheel entry, as stored blocks of
 //! 65,535 bytes. All glue between two contents is one segment. The last glue ends the stream.
 //!
@@ -40,6 +42,7 @@ mod deflate;
 mod entry;
 mod gzip;
 mod inflate;
+mod pax;
 mod read;
 mod sha256;
 mod splice;

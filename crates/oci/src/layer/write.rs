@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use cartwheel_store::Digest;
+use cartwheel_store::{Blob, Digest};
 use sha2::Digest as _;
 
 use super::compress::PieceCompressor;
 use super::deflate::GlueEncoder;
-use super::entry::{Content, ContentDigest, Kind, Member, Method, Tree};
+use super::entry::{Content, ContentDigest, Member, Method, Tree};
 use super::gzip::{self, Plain};
 use super::sha256::Sha256;
 use super::splice::{SpliceError, Splicer};
@@ -109,7 +109,7 @@ pub fn write(tree: &Tree, encoding: Encoding, out: &mut dyn Write) -> Result<Wri
         let mut header = Vec::with_capacity(3 * tar::BLOCK);
         tar::append_header(path, entry, &mut header);
         writer.plain(&header)?;
-        if let Kind::File(content) = &entry.kind {
+        if let Some(content) = entry.kind.content() {
             writer.content(path, content)?;
             writer.plain(&tar::END[..tar::padding(content.size())])?;
         }
@@ -218,8 +218,19 @@ impl LayerWriter<'_> {
         match content {
             Content::Bytes(bytes) => self.plain(bytes),
             Content::File { path: file, size } => self.file(path, file, *size),
+            Content::Range { blob, offset, size } => self.range(blob, *offset, *size),
             Content::Member(member) => self.member(path, member),
         }
+    }
+
+    fn range(&mut self, blob: &Blob, offset: u64, size: u64) -> Result<(), LayerError> {
+        let mut buffer = vec![0; size.min(INPUT as u64) as usize];
+        for start in (0..size).step_by(INPUT) {
+            let bytes = &mut buffer[..(size - start).min(INPUT as u64) as usize];
+            blob.read_exact_at(bytes, offset.saturating_add(start))?;
+            self.plain(bytes)?;
+        }
+        Ok(())
     }
 
     fn file(&mut self, path: &str, file: &PathBuf, size: u64) -> Result<(), LayerError> {

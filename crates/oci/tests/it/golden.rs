@@ -1,6 +1,8 @@
 //! The layer format does not change: a digest that differs here is a new `layer::FORMAT`.
 
-use cartwheel_oci::layer::{self, Content, Encoding, Entry, Method, Tree};
+use std::collections::BTreeMap;
+
+use cartwheel_oci::layer::{self, Content, Encoding, Entry, Kind, Method, Tree};
 use cartwheel_store::Digest;
 
 use crate::wheels::Streams;
@@ -61,5 +63,36 @@ fn compressed_layer_has_its_golden_digest() {
     assert_eq!(
         (diff_id.as_str(), digest.as_str()),
         (DIFF_ID, "sha256:f9943bc03fb1bbe45c3729cd4f18b1a9736f8081f458de7f36b980da2d083201")
+    );
+}
+
+/// What files of applications, other images and commands bring in addition.
+fn foreign_tree() -> Tree {
+    let mut tree = Tree::new();
+    let file = || Entry::file(Content::Bytes(b"ping".to_vec()), true);
+    let xattrs = BTreeMap::from([
+        ("security.capability".to_owned(), b"\x01\0\0\x02\0\x20\n=\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()),
+        ("user.ü".to_owned(), Vec::new()),
+    ]);
+    let kinds = [
+        ("dev/null", Kind::CharDevice { major: 1, minor: 3 }, 0o666),
+        ("dev/loop0", Kind::BlockDevice { major: 7, minor: 0 }, 0o660),
+        ("run/pipe", Kind::Fifo, 0o600),
+    ];
+    tree.insert("bin/ping", Entry { xattrs, ..file().with_mode(0o4755) }).unwrap();
+    tree.insert("bin/ping6", Entry::hardlink("bin/ping").with_mode(0o4755)).unwrap();
+    for (path, kind, mode) in kinds {
+        tree.insert(path, Entry { kind, ..Entry::directory().with_mode(mode) }).unwrap();
+    }
+    tree.insert("srv", Entry::directory().with_owner(3_000_000, 2_097_152).with_mtime(1 << 33)).unwrap();
+    tree
+}
+
+#[test]
+fn a_layer_of_all_kinds_has_its_golden_diff_id() {
+    let written = layer::write(&foreign_tree(), Encoding::Spliced, &mut Vec::new()).unwrap();
+    assert_eq!(
+        written.diff_id.to_string(),
+        "sha256:b193284aa195c543594150200e7ad074e6dd68a4a6a7933d03ba368dfa6f89a2"
     );
 }

@@ -1,11 +1,13 @@
 //! Layers: what is written is what is read, whichever way it was compressed.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use cartwheel_oci::layer::{
-    self, Content, ContentProblem, Encoding, Entry, Kind, LayerError, Member, Method, ReadKind, Tree,
+    self, Content, ContentProblem, Encoding, Entry, Kind, LayerError, Member, Method, ReadEntry, ReadKind,
+    Tree,
 };
-use cartwheel_store::Digest;
+use cartwheel_store::{Blob, Digest};
 use proptest::prelude::*;
 
 use crate::wheels::Streams;
@@ -58,7 +60,7 @@ proptest! {
     fn both_encodings_hold_the_tree(files in prop::collection::btree_map(names(), (texts(), 0u32..13), 0..12)) {
         let mut streams = Streams::new();
         let mut generated = Vec::new();
-        let mut expected = std::collections::BTreeMap::new();
+        let mut expected = BTreeMap::new();
         for (path, (text, how)) in &files {
             match how {
                 0..=9 => streams = streams.deflated(path, text, *how),
@@ -68,7 +70,7 @@ proptest! {
             expected.insert(path.clone(), text.clone());
         }
         let mut tree = Tree::new();
-        let mut kept = std::collections::BTreeMap::new();
+        let mut kept = BTreeMap::new();
         for (path, member) in streams.members() {
             if tree.insert(path.clone(), Entry::file(Content::Member(member), false)).is_ok() {
                 kept.insert(path.clone(), (path.clone(), 0o644, expected[&path].clone()));
@@ -85,6 +87,125 @@ proptest! {
         let kept: Vec<_> = kept.into_values().collect();
         prop_assert_eq!(&read_back(&bytes), &kept);
         prop_assert_eq!(&read_back(&twin), &kept);
+    }
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    let device = || (0u32..4096, 0u32..1 << 20);
+    prop_oneof![
+        4 => texts().prop_map(|text| Kind::File(Content::Bytes(text))),
+        2 => (0u64..5000, 0u64..90_000).prop_map(|(offset, size)| {
+            let blob = Blob::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/main.rs")).unwrap();
+            let offset = offset.min(blob.size());
+            Kind::File(Content::Range { size: size.min(blob.size() - offset), blob, offset })
+        }),
+        1 => Just(Kind::Directory),
+        1 => names().prop_map(|target| Kind::Symlink { target }),
+        2 => names().prop_map(|target| Kind::Hardlink { target }),
+        1 => Just(Kind::Fifo),
+        1 => device().prop_map(|(major, minor)| Kind::CharDevice { major, minor }),
+        1 => device().prop_map(|(major, minor)| Kind::BlockDevice { major, minor }),
+    ]
+}
+
+fn entries() -> impl Strategy<Value = Entry> {
+    let id = || prop_oneof![0u32..5, any::<u32>()];
+    let value = prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'='), any::<u8>()], 0..90);
+    let xattrs = prop::collection::btree_map("(user|security)[.][a-zé.]{1,9}", value, 0..3);
+    (kinds(), 0u32..0o10000, id(), id(), 0u64..1 << 33, xattrs)
+        .prop_map(|(kind, mode, uid, gid, mtime, xattrs)| Entry { kind, mode, uid, gid, mtime, xattrs })
+}
+
+/// What a reader must say about an entry of ours, and the bytes of its content.
+fn expected(entry: &Entry) -> (ReadKind, Vec<u8>) {
+    match &entry.kind {
+        Kind::File(Content::Bytes(bytes)) => (ReadKind::File, bytes.clone()),
+        Kind::File(Content::Range { blob, offset, size }) => {
+            let bytes = blob.read().unwrap()[*offset as usize..(offset + size) as usize].to_vec();
+            (ReadKind::File, bytes)
+        }
+        Kind::File(_) => unreachable!("the strategy makes none"),
+        Kind::Directory => (ReadKind::Directory, Vec::new()),
+        Kind::Symlink { target } => (ReadKind::Symlink(target.clone()), Vec::new()),
+        Kind::Hardlink { target } => (ReadKind::Hardlink(target.clone()), Vec::new()),
+        Kind::Fifo => (ReadKind::Fifo, Vec::new()),
+        Kind::CharDevice { major, minor } => (ReadKind::CharDevice(*major, *minor), Vec::new()),
+        Kind::BlockDevice { major, minor } => (ReadKind::BlockDevice(*major, *minor), Vec::new()),
+    }
+}
+
+fn read_all(bytes: &[u8]) -> Vec<(ReadEntry, Vec<u8>)> {
+    let mut entries = Vec::new();
+    layer::read(bytes, |entry, content| {
+        let mut text = Vec::new();
+        content.read_to_end(&mut text)?;
+        entries.push((entry.clone(), text));
+        Ok(())
+    })
+    .unwrap();
+    entries
+}
+
+/// The tar in a layer of one gzip member.
+fn tar_of(bytes: &[u8]) -> Vec<u8> {
+    let mut tar = Vec::new();
+    std::io::copy(&mut flate2::bufread::GzDecoder::new(bytes), &mut tar).unwrap();
+    tar
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    /// Everything that a tree can say is read back; content is where it is said to be.
+    #[test]
+    fn whatever_a_tree_says_is_read_back(files in prop::collection::btree_map(names(), entries(), 0..12)) {
+        let mut tree = Tree::new();
+        let mut kept = BTreeMap::new();
+        for (path, mut entry) in files {
+            if let (Kind::Hardlink { target }, Some(first)) = (&mut entry.kind, kept.keys().next()) {
+                String::clone_from(target, first);
+            }
+            if tree.insert(path.clone(), entry.clone()).is_ok() {
+                kept.insert(path, entry);
+            }
+        }
+        let (_, bytes) = write(&tree, Encoding::Compressed);
+        let (tar, read) = (tar_of(&bytes), read_all(&bytes));
+        prop_assert_eq!(read.len(), kept.len());
+        for ((entry, text), (path, wanted)) in read.into_iter().zip(kept) {
+            let (kind, content) = expected(&wanted);
+            prop_assert_eq!((&entry.path, &entry.kind, &text), (&path, &kind, &content));
+            prop_assert_eq!((entry.mode, entry.uid, entry.gid), (wanted.mode, wanted.uid, wanted.gid));
+            prop_assert_eq!((entry.mtime, &entry.xattrs), (wanted.mtime, &wanted.xattrs));
+            let offset = entry.offset.unwrap() as usize;
+            prop_assert_eq!(&tar[offset..offset + entry.size as usize], &content[..]);
+        }
+    }
+}
+
+#[test]
+fn numbers_that_ustar_cannot_say_are_in_the_extended_header() {
+    for (uid, mtime) in [(0o7_777_777, (1 << 33) - 1), (1 << 21, 1 << 33)] {
+        let mut tree = Tree::new();
+        tree.insert("x", Entry::directory().with_owner(uid, uid + 1).with_mtime(mtime)).unwrap();
+        let tar = tar_of(&write(&tree, Encoding::Spliced).1);
+        let text = String::from_utf8_lossy(&tar).into_owned();
+        let extended = uid == 1 << 21;
+        for record in ["15 uid=2097152\n", "15 gid=2097153\n", "20 mtime=8589934592\n"] {
+            assert_eq!(text.contains(record), extended, "{record}");
+        }
+    }
+}
+
+#[test]
+fn a_piece_that_is_not_there_is_an_error() {
+    let blob = Blob::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/main.rs")).unwrap();
+    for (offset, size) in [(blob.size(), 1), (u64::MAX, 2)] {
+        let mut tree = Tree::new();
+        let content = Content::Range { blob: blob.clone(), offset, size };
+        tree.insert("x", Entry::file(content, false)).unwrap();
+        let error = layer::write(&tree, Encoding::Compressed, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("main.rs"), "{error}");
     }
 }
 
