@@ -27,6 +27,14 @@ pub enum ErrorKind {
         /// What is wrong, as the end of a sentence about the pattern.
         problem: &'static str,
     },
+    /// A word of a Dockerfile cannot be expanded.
+    #[error("cannot expand `{word}`: {problem}")]
+    Expansion {
+        /// The word as written.
+        word: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 impl Error {

@@ -46,22 +46,27 @@
 
 mod diagnostic;
 mod dockerfile;
+mod environment;
 mod error;
 mod evaluate;
 mod glob;
 mod ignore;
+mod lex;
 mod pattern;
 mod platform;
 mod span;
 mod stage;
 mod step;
+mod unicode;
 
 pub use diagnostic::{Code, Diagnostic};
 pub use dockerfile::Dockerfile;
+pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
 pub use evaluate::evaluate_stage;
 pub use glob::Glob;
 pub use ignore::{IgnoreFile, MatchState};
+pub use lex::{Expansion, Lexer, expand, expand_words};
 pub use platform::Platform;
 pub use span::{Position, Span, Word};
 pub use stage::needed_stages;
