@@ -3,6 +3,8 @@
 //! Hidden, because it serves the comparison with other tools and nothing else:
 //!
 //! ```text
+//! lex     {"word", "env", "escape"}      → {"result", "words"} | {"error", "words_error"}
+//! parse   {"path"|"text"}                → {"nodes": [{"value", "args", "flags", "start", "end", "heredocs"}]}
 //! zip     {"path"}                       → {"ok": true, "entries": [{"name", "size", "sha256"}]}
 //! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
 //! ignore  {"ignore", "tree"}             → {"files": […]}: those of `tree` that the ignore file leaves
@@ -14,6 +16,8 @@
 //! are not compared; a build compares them. `ignore` reads a tree as `git ls-tree` lists it (mode, size, path), and
 //! walks it as a build walks its context. In the rows of `reqs`, a requirement that PEP 508 does not know, such as a
 //! path, has no name; variables have no values.
+
+mod dockerfile;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -39,6 +43,8 @@ pub(crate) fn batch(suite: &str, input: impl BufRead, mut output: impl Write) ->
         "wheel" => wheel,
         "ignore" => ignore,
         "reqs" => requirements,
+        "lex" => dockerfile::lex,
+        "parse" => dockerfile::parse,
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no suite `{suite}`"))),
     };
     for line in input.lines() {

@@ -57,6 +57,7 @@ mod platform;
 mod span;
 mod stage;
 mod step;
+mod syntax;
 mod unicode;
 
 pub use diagnostic::{Code, Diagnostic};
@@ -75,3 +76,4 @@ pub use step::{
     Mount, MountKind, NeededStage, Network, Run, Scope, Sharing, StageBase, StageConfig, Step, StepKind,
     Workdir,
 };
+pub use syntax::{Directive, Heredoc, Node, Syntax};
