@@ -5,6 +5,7 @@
 //! ```text
 //! lex     {"word", "env", "escape"}      → {"result", "words"} | {"error", "words_error"}
 //! parse   {"path"|"text"}                → {"nodes": [{"value", "args", "flags", "start", "end", "heredocs"}]}
+//! plan    {"path"|"text", "build_args", "target"} → {"image": {"config"}, "execs": [{"args", "env", "cwd", "user"}]}
 //! zip     {"path"}                       → {"ok": true, "entries": [{"name", "size", "sha256"}]}
 //! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
 //! ignore  {"ignore", "tree"}             → {"files": […]}: those of `tree` that the ignore file leaves
@@ -45,6 +46,7 @@ pub(crate) fn batch(suite: &str, input: impl BufRead, mut output: impl Write) ->
         "reqs" => requirements,
         "lex" => dockerfile::lex,
         "parse" => dockerfile::parse,
+        "plan" => dockerfile::plan,
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no suite `{suite}`"))),
     };
     for line in input.lines() {

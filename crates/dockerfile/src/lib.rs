@@ -50,23 +50,32 @@ mod environment;
 mod error;
 mod evaluate;
 mod glob;
+mod global;
 mod ignore;
+mod instruction;
 mod lex;
 mod pattern;
 mod platform;
+mod reference;
 mod span;
 mod stage;
 mod step;
+mod suggest;
 mod syntax;
 mod unicode;
 
 pub use diagnostic::{Code, Diagnostic};
-pub use dockerfile::Dockerfile;
+pub use dockerfile::{Dockerfile, Stage};
 pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
 pub use evaluate::evaluate_stage;
 pub use glob::Glob;
+pub use global::{SourceDateEpoch, source_date_epoch};
 pub use ignore::{IgnoreFile, MatchState};
+pub use instruction::{
+    ArgWord, CommandLine, CopyInstruction, FromInstruction, Instruction, InstructionKind, PairWord,
+    RunInstruction, SourceWord,
+};
 pub use lex::{Expansion, Lexer, expand, expand_words};
 pub use platform::Platform;
 pub use span::{Position, Span, Word};

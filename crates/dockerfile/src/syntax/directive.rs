@@ -70,8 +70,8 @@ impl Directive {
     /// What is wrong with the options of `# check=`. They end at the first space.
     pub(crate) fn check_options(&self) -> Result<(), Diagnostic> {
         let text = self.value.value.split(' ').next().unwrap_or_default();
-        let options = text.splitn(3, ';').filter(|_| self.name == "check" && !text.trim().is_empty());
-        options.map(check_option).collect::<Result<(), _>>().map_err(|problem| {
+        let mut options = text.splitn(3, ';').filter(|_| self.name == "check" && !text.trim().is_empty());
+        options.try_for_each(check_option).map_err(|problem| {
             Diagnostic::new(Code::Directive, problem, self.value.span)
                 .with_help("it is written as `skip=all`, `skip=RuleA,RuleB`, `error=true`, joined by `;`")
         })

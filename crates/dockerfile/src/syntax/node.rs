@@ -135,14 +135,13 @@ fn key_values(rest: Fragment<'_>, keyword: &str, escape: char) -> Result<Vec<Wor
     let words = split_words(rest, escape);
     let Some(first) = words.first() else { return Ok(Vec::new()) };
     if !first.text().contains('=') {
-        return match rest.split_blanks(2).as_slice() {
-            [name, value] => Ok(vec![name.word(), value.word(), Word::default()]),
-            _ => {
-                let message = format!("`{keyword} {}` has no value", first.text());
-                Err(Diagnostic::new(Code::KeyValue, message, first.span())
-                    .with_help(format!("write `{keyword} {}=value`", first.text())))
-            }
-        };
+        let parts = rest.split_blanks(2);
+        if let [name, value] = parts.as_slice() {
+            return Ok(vec![name.word(), value.word(), Word::default()]);
+        }
+        let message = format!("`{keyword} {}` has no value", first.text());
+        return Err(Diagnostic::new(Code::KeyValue, message, first.span())
+            .with_help(format!("write `{keyword} {}=value`", first.text())));
     }
     let mut pairs = Vec::new();
     for word in words {
