@@ -312,7 +312,8 @@ impl<'a> Evaluator<'a> {
         let created_by = Some(format!("WORKDIR {path}"));
         let shown = Some(self.shown(instruction));
         let user = self.config.user.clone();
-        let kind = if path == "/" { StepKind::Config } else { StepKind::Workdir(Workdir { path, user }) };
+        let made = Workdir { path: path::clean(&path), user };
+        let kind = if path == "/" { StepKind::Config } else { StepKind::Workdir(made) };
         Ok(Outcome { kind, created_by, shown })
     }
 }

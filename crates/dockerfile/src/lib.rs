@@ -4,6 +4,40 @@
 //! nothing but strings, and so that the same code serves a build, a linter and an editor. The caller reads files and
 //! walks directories; this crate says what they mean.
 //!
+//! # From text to steps
+//!
+//! The oracle is BuildKit's own frontend; what it accepts and what it makes of it is what happens here, down to its
+//! surprises, and its conformance cases are run from outside (`cartwheel debug batch lex|parse|plan`). Where it stops
+//! at the first mistake, we go on, so that all of them can be shown at once.
+//!
+//! ```text
+//! text ──[Syntax::parse]──► nodes: keyword, flags, arguments, heredocs, each with its span
+//!      ──[Dockerfile::parse]──► stages of instructions: flags understood, arguments counted, words still as written
+//!      ──[needed_stages]──► the stages that a target needs, and what each is FROM      (with build arguments)
+//!      ──[evaluate_stage]──► steps and the config of the image                          (with the base's config)
+//! ```
+//!
+//! The last two need to know what the caller finds out in between: an image's config, and the `ONBUILD` triggers in
+//! it, which may need stages that nothing else did.
+//!
+//! Each mistake is a [`Diagnostic`]: a code that never changes, a message, a [`Span`] of the text, and a hint.
+//!
+//! ```
+//! use cartwheel_dockerfile::{Dockerfile, EvaluateOptions, StageConfig, StepKind, evaluate_stage, needed_stages};
+//!
+//! let text = "ARG VERSION=3.12\nFROM python:$VERSION\nWORKDIR /app\nRUN pip install flask\n";
+//! let (dockerfile, diagnostics) = Dockerfile::parse(text);
+//! assert!(diagnostics.is_empty());
+//! let options = EvaluateOptions::default();
+//! let stages = needed_stages(&dockerfile, &options).map_err(|mut wrong| wrong.remove(0))?;
+//! let stage = evaluate_stage(&dockerfile, stages[0].index, StageConfig::default(), &options)
+//!     .map_err(|mut wrong| wrong.remove(0))?;
+//! let StepKind::Run(run) = &stage.steps[1].kind else { unreachable!() };
+//! assert_eq!(run.argv, ["/bin/sh", "-c", "pip install flask"]);
+//! assert_eq!(run.working_dir, "/app");
+//! # Ok::<(), cartwheel_dockerfile::Diagnostic>(())
+//! ```
+//!
 //! # Ignore files
 //!
 //! An [`IgnoreFile`] decides which files of a build context exist for the build. The oracle is BuildKit, whose answer

@@ -93,7 +93,7 @@ pub enum StepKind {
 /// A directory that `WORKDIR` makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workdir {
-    /// Its absolute path, as it is written: `/a/../b/` stays so.
+    /// Its absolute path, cleaned. The config has it as it is written, even `/a/../b/`.
     pub path: String,
     /// Who owns it, if it has to be made: the `USER` at that point. Empty for root.
     pub user: String,
@@ -253,9 +253,9 @@ pub struct Copy {
     pub is_add: bool,
     /// What, in order.
     pub sources: Vec<CopySource>,
-    /// Where to, absolute; what ends in `/` or `/.` does so here.
+    /// Where to: absolute and cleaned, but what ends in `/` or `/.` does so here.
     pub destination: String,
-    /// The platform-independent origin of the paths.
+    /// What the paths are in.
     pub from: CopyFrom,
     /// `--chown`, expanded.
     pub chown: Option<String>,

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 
 use cartwheel_dockerfile::{
-    Copy, CopyFrom, Diagnostic, Dockerfile, Environment, EvaluateOptions, Lexer, Mount, MountKind,
-    NeededStage, Node, Run, StageBase, StageConfig, StepKind, Syntax, Workdir, evaluate_stage, needed_stages,
+    Copy, CopyFrom, Diagnostic, Dockerfile, Environment, EvaluateOptions, EvaluatedStage, Lexer, Mount,
+    MountKind, NeededStage, Node, Run, StageBase, StageConfig, StepKind, Syntax, Workdir, evaluate_stage,
+    needed_stages,
 };
 use serde_json::{Value, json};
 
@@ -77,11 +78,11 @@ pub(super) fn plan(request: &Value) -> Answer {
     for stage in &stages {
         graph.add_stage(stage, &dockerfile, &options)?;
     }
-    let (result, config) =
-        stages.last().and_then(|stage| graph.stages.get(&stage.index)).ok_or("no stage")?;
+    let target = stages.last().and_then(|stage| graph.stages.get(&stage.index)).ok_or("no stage")?;
     let mut execs = Vec::new();
-    graph.visit(*result, &mut BTreeSet::new(), &mut execs);
-    Ok(json!({ "image": { "config": config_json(config) }, "execs": execs }))
+    graph.visit(target.result, &mut BTreeSet::new(), &mut execs);
+    let image = json!({ "config": config_json(&target.config), "history": target.history });
+    Ok(json!({ "image": image, "execs": execs }))
 }
 
 fn first(diagnostics: Vec<Diagnostic>) -> Result<(), Box<dyn std::error::Error>> {
@@ -93,8 +94,15 @@ fn first(diagnostics: Vec<Diagnostic>) -> Result<(), Box<dyn std::error::Error>>
 struct Graph {
     operations: Vec<Operation>,
     known: HashMap<String, usize>,
-    /// The last operation of each stage, and its config.
-    stages: BTreeMap<usize, (usize, StageConfig)>,
+    stages: BTreeMap<usize, Planned>,
+}
+
+/// A stage with its last operation.
+#[derive(Clone)]
+struct Planned {
+    result: usize,
+    config: StageConfig,
+    history: Vec<String>,
 }
 
 struct Operation {
@@ -118,18 +126,21 @@ impl Graph {
         dockerfile: &Dockerfile,
         options: &EvaluateOptions,
     ) -> Result<(), Box<dyn std::error::Error>> {
-        let (mut last, base) = match &stage.base {
+        let Planned { result: mut last, config, mut history } = match &stage.base {
             StageBase::Stage(base) => self.stages.get(base).cloned().ok_or("the base is missing")?,
             base => {
                 let platform = stage.platform.as_ref().unwrap_or(&options.platform);
-                (self.add(&format!("{base:?} {platform}"), Vec::new(), None), base_config(base))
+                let result = self.add(&format!("{base:?} {platform}"), Vec::new(), None);
+                Planned { result, config: base_config(base), history: Vec::new() }
             }
         };
-        let evaluated = evaluate_stage(dockerfile, stage.index, base, options);
-        let evaluated = evaluated.or_else(|diagnostics| first(diagnostics).map(|()| Default::default()))?;
+        let evaluated = evaluate_stage(dockerfile, stage.index, config, options);
+        let evaluated =
+            evaluated.or_else(|diagnostics| first(diagnostics).map(|()| EvaluatedStage::default()))?;
         for step in &evaluated.steps {
+            history.extend(step.created_by.clone());
             last = match &step.kind {
-                StepKind::Run(run) => self.add_run(run, last),
+                StepKind::Run(run) => self.add_run(run, &step.text, last),
                 StepKind::Copy(copy) => self.add_copy(copy, last),
                 StepKind::Workdir(Workdir { path, user }) => {
                     self.add(&format!("mkdir {path} {user}"), vec![last], None)
@@ -137,11 +148,11 @@ impl Graph {
                 StepKind::Config => last,
             };
         }
-        self.stages.insert(stage.index, (last, evaluated.config));
+        self.stages.insert(stage.index, Planned { result: last, config: evaluated.config, history });
         Ok(())
     }
 
-    fn add_run(&mut self, run: &Run, last: usize) -> usize {
+    fn add_run(&mut self, run: &Run, text: &str, last: usize) -> usize {
         let mut mounts: Vec<&Mount> = run.mounts.iter().collect();
         mounts.sort_by_key(|mount| &mount.target);
         let mut inputs = vec![last];
@@ -151,9 +162,11 @@ impl Graph {
             }
         }
         let env: Vec<String> = run.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let exec = json!({ "args": run.argv, "env": env, "cwd": run.working_dir, "user": run.user });
+        let mut exec = json!({ "args": run.argv, "env": env, "cwd": run.working_dir, "user": run.user });
         let rest = (&run.mounts, &run.network, &run.insecure, &run.devices, &run.file);
-        self.add(&format!("{exec} {rest:?}"), inputs, Some(exec))
+        let name = format!("{exec} {rest:?}");
+        exec["name"] = json!(text);
+        self.add(&name, inputs, Some(exec))
     }
 
     fn add_copy(&mut self, copy: &Copy, last: usize) -> usize {
@@ -163,7 +176,7 @@ impl Graph {
 
     fn add_from(&mut self, from: &CopyFrom) -> usize {
         match from {
-            CopyFrom::Stage(index) if self.stages.contains_key(index) => self.stages[index].0,
+            CopyFrom::Stage(index) if self.stages.contains_key(index) => self.stages[index].result,
             from => self.add(&format!("{from:?}"), Vec::new(), None),
         }
     }

@@ -15,17 +15,19 @@ pub(super) fn resolve(parent: &str, path: &str) -> String {
     }
 }
 
-/// The same, with a `/` or `/.` at the end kept: they say that the destination is a directory.
+/// The same, always cleaned, with a `/` or `/.` at the end kept: they say that the destination is a directory.
 pub(super) fn resolve_destination(parent: &str, path: &str) -> String {
     let path = if path.is_empty() || path == "." { "./" } else { path };
-    let resolved = resolve(parent, path);
-    if path.ends_with('/') && !resolved.ends_with('/') {
-        format!("{resolved}/")
-    } else if path.ends_with("/.") {
-        format!("{}/.", if resolved == "/" { "" } else { &resolved })
+    let resolved = clean(&resolve(parent, path));
+    let resolved = resolved.strip_suffix('/').unwrap_or(&resolved);
+    let end = if path.ends_with("/.") {
+        "/."
+    } else if path.ends_with('/') || resolved.is_empty() {
+        "/"
     } else {
-        resolved
-    }
+        ""
+    };
+    format!("{resolved}{end}")
 }
 
 /// An absolute path without `.`, `..` and doubled slashes.
@@ -62,7 +64,8 @@ mod tests {
         assert_eq!(resolve_destination("/a", "b/"), "/a/b/");
         assert_eq!(resolve_destination("/a", "b/."), "/a/b/.");
         assert_eq!(resolve_destination("/a", "/b/"), "/b/");
-        assert_eq!(resolve_destination("/a", "/b/."), "/b/./.", "an absolute path has it already");
+        assert_eq!(resolve_destination("/a", "/b/./c/../."), "/b/.");
+        assert_eq!(resolve_destination("/a", ".."), "/");
         assert_eq!(resolve_destination("/", "./."), "/.");
         assert_eq!(resolve_destination("/a", "b"), "/a/b");
     }

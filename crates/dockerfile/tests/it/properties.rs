@@ -1,0 +1,117 @@
+//! Whatever the text is, reading it ends, and every place lies in it.
+
+use cartwheel_dockerfile::{
+    Dockerfile, EvaluateOptions, Node, Span, StageConfig, Syntax, evaluate_stage, needed_stages,
+};
+use proptest::prelude::*;
+
+/// Pieces of which Dockerfiles are made, and of which mistakes are made.
+const PIECES: &[&str] = &[
+    "FROM a",
+    " AS b",
+    "RUN ",
+    "COPY ",
+    "--from=b",
+    "--mount=type=cache,target=/c",
+    "ENV ",
+    "x=y",
+    " ",
+    "\\\n",
+    "\n",
+    "\r\n",
+    "#",
+    "# escape=`\n",
+    "`",
+    "'",
+    "\"",
+    "[",
+    "]",
+    ",",
+    "$",
+    "${",
+    "}",
+    "<<E",
+    "<<-'E'",
+    "E\n",
+    "\t",
+    "é",
+    "\u{a0}",
+    "ONBUILD ",
+    "HEALTHCHECK ",
+    "CMD ",
+    "ARG ",
+    "LABEL ",
+    "\u{feff}",
+    "=",
+    ":",
+    "-",
+    "/",
+    "--",
+    "\\",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => proptest::collection::vec(proptest::sample::select(PIECES).prop_map(str::to_owned), 0..40),
+        1 => proptest::collection::vec(".{0,20}", 0..8),
+    ]
+    .prop_map(|pieces| pieces.concat())
+}
+
+fn spans(node: &Node) -> Vec<Span> {
+    let mut spans = vec![node.span, node.keyword.span];
+    spans.extend(node.flags.iter().chain(&node.arguments).map(|word| word.span));
+    spans.extend(node.heredocs.iter().map(|heredoc| heredoc.span));
+    spans.extend(node.trigger.iter().flat_map(|trigger| self::spans(trigger)));
+    spans
+}
+
+fn lies_in(span: Span, text: &str) -> bool {
+    span.start <= span.end && text.get(span.start..span.end).is_some()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn spans_lie_in_the_text(text in text()) {
+        let (syntax, diagnostics) = Syntax::parse(&text);
+        for node in &syntax.nodes {
+            for span in spans(node) {
+                prop_assert!(lies_in(span, &text), "{span:?} of {node:?}");
+            }
+            prop_assert_eq!(node.span.start, node.keyword.span.start);
+            for heredoc in &node.heredocs {
+                prop_assert_eq!(heredoc.span.of(&text), &heredoc.content);
+            }
+        }
+        for diagnostic in diagnostics {
+            prop_assert!(lies_in(diagnostic.span, &text), "{diagnostic:?}");
+        }
+    }
+
+    #[test]
+    fn everything_ends(text in text()) {
+        let (dockerfile, diagnostics) = Dockerfile::parse(&text);
+        for diagnostic in &diagnostics {
+            prop_assert!(lies_in(diagnostic.span, &text), "{diagnostic:?}");
+            prop_assert!(diagnostic.render("Dockerfile", &text).contains('^'));
+        }
+        let options = EvaluateOptions::default();
+        let stages = needed_stages(&dockerfile, &options).unwrap_or_default();
+        for stage in stages {
+            let wrong = evaluate_stage(&dockerfile, stage.index, StageConfig::default(), &options).err();
+            for diagnostic in wrong.into_iter().flatten() {
+                prop_assert!(lies_in(diagnostic.span, &text), "{diagnostic:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_can_be_broken_anywhere(words in proptest::collection::vec("[a-z]{1,5}", 1..6)) {
+        let whole = format!("FROM a\nRUN {}", words.join(" "));
+        let broken = format!("FROM a\nRUN {}", words.join(" \\\n# comment\n\n"));
+        let arguments = |text: &str| Syntax::parse(text).0.nodes[1].flat_arguments();
+        prop_assert_eq!(arguments(&whole), arguments(&broken));
+    }
+}
