@@ -5,7 +5,9 @@
 //! ```text
 //! lex     {"word", "env", "escape"}      → {"result", "words"} | {"error", "words_error"}
 //! parse   {"path"|"text"}                → {"nodes": [{"value", "args", "flags", "start", "end", "heredocs"}]}
-//! plan    {"path"|"text", "build_args", "target"} → {"image": {"config", "history"}, "execs": [{"args", "env", "cwd", "user", "name"}]}
+//! plan    {"path"|"text", "build_args", "target"}
+//!                                        → {"image": {"config", "history"},
+//!                                           "execs": [{"args", "env", "cwd", "user", "name"}]}
 //! zip     {"path"}                       → {"ok": true, "entries": [{"name", "size", "sha256"}]}
 //! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
 //! ignore  {"ignore", "tree"}             → {"files": […]}: those of `tree` that the ignore file leaves

@@ -67,6 +67,7 @@ impl Lexer {
             lexer: self,
             environment,
             buffer: String::new(),
+            depth: 0,
             found: Expansion::default(),
         };
         match reader.until(None, self.raw_escapes) {
@@ -89,12 +90,16 @@ pub fn expand_words(word: &str, environment: &Environment, escape: char) -> Resu
 /// What is wrong with a word.
 type Problem = String;
 
+/// How deep words may stand in words. BuildKit has no limit; each level costs stack, and nobody writes ten.
+const DEPTH: usize = 100;
+
 struct Reader<'a> {
     chars: Peekable<Chars<'a>>,
     lexer: Lexer,
     environment: &'a Environment,
     /// The word that is being collected. One for all levels, which is the mistake that the essay tells of.
     buffer: String,
+    depth: usize,
     found: Expansion,
 }
 
@@ -135,8 +140,13 @@ impl Reader<'_> {
 
     /// Reads up to `stop`, or to the end if there is none to look for.
     fn until(&mut self, stop: Option<char>, raw_escapes: bool) -> Result<(String, Vec<String>), Problem> {
+        if self.depth == DEPTH {
+            return Err("variables are nested too deep".to_owned());
+        }
         let outer = std::mem::replace(&mut self.lexer.raw_escapes, raw_escapes);
+        self.depth += 1;
         let result = self.read_until(stop);
+        self.depth -= 1;
         self.lexer.raw_escapes = outer;
         result
     }
@@ -451,6 +461,14 @@ mod tests {
         let lexer = Lexer { keep_unset: true, raw_quotes: true, ..Lexer::new('\\') };
         let text = "'$A' \"$A\" ${A} ${A:-b} ${A//x/y} $NAME";
         assert_eq!(lexer.expand(text, &variables()).unwrap().text, "'$A' \"$A\" ${A} ${A:-b} ${A/x/y} wheel");
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let nested = |depth: usize| format!("{}x{}", "${A:-".repeat(depth), "}".repeat(depth));
+        assert_eq!(of(&nested(DEPTH - 1)), "x");
+        let error = expand(&nested(20_000), &variables(), '\\').unwrap_err();
+        assert!(error.to_string().ends_with("variables are nested too deep"));
     }
 
     #[test]

@@ -249,9 +249,7 @@ impl<'a> StageTable<'a> {
 
     /// A stage that needs itself by way of what it copies.
     fn circle(&self, needs: &[Vec<Need>]) -> Option<Diagnostic> {
-        let mut done = BTreeSet::new();
-        let mut path = Vec::new();
-        let span = (0..needs.len()).find_map(|stage| find_circle(stage, needs, &mut path, &mut done))?;
+        let (path, span) = find_circle(needs)?;
         let names: Vec<String> = path.iter().map(|stage| self.name_of(*stage)).collect();
         let message = format!("stages need one another in a circle: {}", names.join(" → "));
         Some(
@@ -342,29 +340,40 @@ impl<'a> StageTable<'a> {
     }
 }
 
-/// Follows what `stage` needs; `path` is the way there, and at the end the circle that was found.
-fn find_circle(
-    stage: usize,
-    needs: &[Vec<Need>],
-    path: &mut Vec<usize>,
-    done: &mut BTreeSet<usize>,
-) -> Option<Span> {
-    if !done.insert(stage) {
-        return None;
+/// A circle of stages, and where its last one says what closes it.
+///
+/// Stages that need nothing are taken away, and then those that need only these, and so on; what is left needs
+/// something that is left, so following that leads into a circle.
+fn find_circle(needs: &[Vec<Need>]) -> Option<(Vec<usize>, Span)> {
+    let mut waiting: Vec<usize> = needs.iter().map(Vec::len).collect();
+    let mut free: Vec<usize> =
+        (0..needs.len()).filter(|stage| needs.get(*stage).is_some_and(Vec::is_empty)).collect();
+    let mut needed_by = vec![Vec::new(); needs.len()];
+    for (stage, need) in
+        needs.iter().enumerate().flat_map(|(stage, needs)| needs.iter().map(move |need| (stage, need)))
+    {
+        needed_by.get_mut(need.stage)?.push(stage);
     }
-    path.push(stage);
-    for need in needs.get(stage).into_iter().flatten() {
-        if let Some(start) = path.iter().position(|other| *other == need.stage) {
+    while let Some(stage) = free.pop() {
+        for other in needed_by.get(stage).into_iter().flatten() {
+            let count = waiting.get_mut(*other)?;
+            *count -= 1;
+            if *count == 0 {
+                free.push(*other);
+            }
+        }
+    }
+    let is_left = |stage: usize| waiting.get(stage).is_some_and(|count| *count > 0);
+    let mut path = vec![(0..needs.len()).find(|stage| is_left(*stage))?];
+    loop {
+        let need = needs.get(*path.last()?)?.iter().find(|need| is_left(need.stage))?;
+        if let Some(start) = path.iter().position(|stage| *stage == need.stage) {
             path.drain(..start);
             path.push(need.stage);
-            return Some(need.span);
+            return Some((path, need.span));
         }
-        if let Some(span) = find_circle(need.stage, needs, path, done) {
-            return Some(span);
-        }
+        path.push(need.stage);
     }
-    path.pop();
-    None
 }
 
 /// One instruction, read with `\` as the escape character whatever the file says. It is where the `FROM` is.

@@ -175,10 +175,12 @@ impl Graph {
     }
 
     fn add_from(&mut self, from: &CopyFrom) -> usize {
-        match from {
-            CopyFrom::Stage(index) if self.stages.contains_key(index) => self.stages[index].result,
-            from => self.add(&format!("{from:?}"), Vec::new(), None),
+        if let CopyFrom::Stage(index) = from
+            && let Some(stage) = self.stages.get(index)
+        {
+            return stage.result;
         }
+        self.add(&format!("{from:?}"), Vec::new(), None)
     }
 
     fn visit(&self, index: usize, visited: &mut BTreeSet<usize>, execs: &mut Vec<Value>) {

@@ -37,9 +37,17 @@ pub struct Node {
 /// What the arguments are, and whether they are JSON.
 type Arguments = (Vec<Word>, bool);
 
+/// How many times `ONBUILD` may stand before `ONBUILD`. Twice is an error already, though not one of syntax.
+const ONBUILDS: usize = 20;
+
 impl Node {
     /// Reads a logical line. Its lines and heredocs are for the caller to add.
     pub(super) fn parse(line: Fragment<'_>, escape: char) -> Result<Self, Diagnostic> {
+        Self::parse_below(line, escape, 0)
+    }
+
+    /// Reads a logical line behind so many `ONBUILD`s.
+    fn parse_below(line: Fragment<'_>, escape: char, onbuilds: usize) -> Result<Self, Diagnostic> {
         let command = split_command(line, escape);
         let line = line.trimmed();
         let mut node = Self {
@@ -52,9 +60,12 @@ impl Node {
         let rest = command.rest;
         let keyword = node.keyword.value.to_lowercase();
         (node.arguments, node.json) = match keyword.as_str() {
+            "onbuild" if onbuilds == ONBUILDS => {
+                return Err(Diagnostic::new(Code::Onbuild, "`ONBUILD` cannot trigger `ONBUILD`", node.span));
+            }
             "onbuild" => {
-                let trigger = if rest.is_empty() { None } else { Some(Self::parse(rest, escape)?) };
-                node.trigger = trigger.map(Box::new);
+                let trigger = (!rest.is_empty()).then(|| Self::parse_below(rest, escape, onbuilds + 1));
+                node.trigger = trigger.transpose()?.map(Box::new);
                 (Vec::new(), false)
             }
             "add" | "copy" | "volume" => list_or_json(rest)?,

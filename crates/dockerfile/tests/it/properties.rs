@@ -115,3 +115,22 @@ proptest! {
         prop_assert_eq!(arguments(&whole), arguments(&broken));
     }
 }
+
+/// What would take a stack of its own if it were read level by level.
+#[test]
+fn depth_does_not_matter() {
+    let deep = 15_000;
+    let stages = (1..deep).map(|stage| format!("FROM a\nCOPY --from={} b c\n", stage - 1));
+    for text in [
+        format!("FROM a\n{}RUN b", "ONBUILD ".repeat(deep)),
+        format!("FROM a\nENV b={}", "${c:-".repeat(deep)),
+        format!("FROM a\nCMD {}", "[".repeat(deep)),
+        format!("FROM a\n{}", stages.collect::<String>()),
+    ] {
+        let (dockerfile, _) = Dockerfile::parse(&text);
+        let options = EvaluateOptions::default();
+        let stages = needed_stages(&dockerfile, &options).unwrap();
+        assert_eq!(stages.last().unwrap().index, dockerfile.stages.len() - 1);
+        let _ = evaluate_stage(&dockerfile, 0, StageConfig::default(), &options);
+    }
+}
