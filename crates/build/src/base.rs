@@ -96,7 +96,7 @@ impl Base {
     pub(crate) fn installed(&self) -> BTreeMap<String, Installed> {
         let library = self.interpreter.scheme.purelib.trim_start_matches('/');
         let found = self.below.children(library).filter_map(|(path, node)| {
-            let Node::File(Some(record)) = node else { return None };
+            let record = node.extract()?;
             let folder = path.strip_prefix(library)?.strip_prefix('/')?.strip_suffix(".dist-info/RECORD")?;
             let (name, version) = folder.split_once('-')?;
             let files = recorded_files(record, library);
@@ -107,10 +107,7 @@ impl Base {
 
     /// Whether `/etc/passwd` of the base has this user.
     pub(crate) fn has_user(&self, name: &str) -> bool {
-        let passwd = match self.below.get("etc/passwd") {
-            Some(Node::File(Some(text))) => text.as_str(),
-            _ => "",
-        };
+        let passwd = self.below.get("etc/passwd").and_then(Node::extract).unwrap_or_default();
         passwd.lines().any(|line| line.split(':').next() == Some(name))
     }
 }

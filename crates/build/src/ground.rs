@@ -51,7 +51,7 @@ impl<'a> Ground<'a> {
     /// Where a directory really is, the last part's link followed too; and whether it is there.
     pub(crate) fn directory(&self, path: &str) -> Result<(String, bool)> {
         let place = self.resolve(path)?;
-        let there = matches!(self.below.get(&place), Some(Node::Directory(_)));
+        let there = self.below.get(&place).is_some_and(Node::is_directory);
         Ok((place, there))
     }
 
@@ -105,12 +105,14 @@ impl<'a> Ground<'a> {
     }
 
     fn parent(&self, path: &str) -> Option<Entry> {
-        match self.below.get(path) {
-            Some(Node::Directory(found)) if !found.is_plain() => Some(Entry {
-                mode: found.mode,
-                ..Entry::directory().with_owner(found.uid, found.gid).with_mtime(found.mtime)
-            }),
-            Some(Node::Directory(_)) if !self.is_own(path) => None,
+        match self.below.get(path).filter(|node| node.is_directory()) {
+            Some(Node { permissions: found, .. }) if !found.is_plain() => Some(
+                Entry::directory()
+                    .with_mode(found.mode)
+                    .with_owner(found.uid, found.gid)
+                    .with_mtime(found.mtime),
+            ),
+            Some(_) if !self.is_own(path) => None,
             _ => Some(Entry::directory().with_mtime(self.mtime)),
         }
     }

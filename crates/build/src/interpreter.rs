@@ -5,7 +5,7 @@
 //! The version is in the name of the file behind the links, or in the only `lib/pythonX.Y` of the prefix, or in
 //! `PYTHON_VERSION`, which the official images set.
 
-use cartwheel_oci::{Below, Extract, ImageConfig, Node};
+use cartwheel_oci::{Below, Extract, ImageConfig};
 use cartwheel_python::{Arch, Libc, PythonVersion, Scheme, Target};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -80,7 +80,7 @@ fn python_in(folder: &str, below: &Below) -> Option<(String, String)> {
     let folder = folder.trim_matches('/');
     ["python3", "python"].iter().find_map(|name| {
         let resolved = below.resolve(&format!("{folder}/{name}"))?;
-        matches!(below.get(&resolved), Some(Node::File(_))).then(|| (folder.to_owned(), resolved))
+        below.get(&resolved).is_some_and(|node| node.file().is_some()).then(|| (folder.to_owned(), resolved))
     })
 }
 
@@ -118,10 +118,8 @@ fn scheme(prefix: &str, version: PythonVersion, below: &Below) -> Result<Scheme,
 
 fn libc(below: &Below) -> Option<Libc> {
     let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    let glibc = below.iter().find_map(|(path, node)| match node {
-        Node::File(Some(version)) if name(path) == "libc.so.6" => version_of(version),
-        _ => None,
-    });
+    let mut libraries = below.iter().filter(|(path, _)| name(path) == "libc.so.6");
+    let glibc = libraries.find_map(|(_, node)| version_of(node.extract()?));
     if let Some(version) = glibc {
         return Some(Libc::Glibc { major: version.major.into(), minor: version.minor.into() });
     }

@@ -292,8 +292,7 @@ fn emptied<'p>(
 ) -> &'p str {
     let inside = |folder: &str| folder.strip_prefix(library).is_some_and(|rest| rest.starts_with('/'));
     let only_ours = |folder: &str| {
-        let mut leaves =
-            below.children(folder).filter(|(_, node)| !matches!(node, cartwheel_oci::Node::Directory(_)));
+        let mut leaves = below.children(folder).filter(|(_, node)| !node.is_directory());
         leaves.all(|(child, _)| files.contains(child))
     };
     let folders = path.match_indices('/').map(|(end, _)| &path[..end]);

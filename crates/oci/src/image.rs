@@ -22,6 +22,11 @@ impl DiffId {
     pub fn new(digest: Digest) -> Self {
         Self(digest)
     }
+
+    /// The digest itself: of the tar, when that is a blob of its own.
+    pub fn digest(self) -> Digest {
+        self.0
+    }
 }
 
 impl fmt::Display for DiffId {

@@ -20,7 +20,8 @@
 //! - [`Image`]: config and finished layers as an immutable value.
 //! - [`Source`], [`Sink`] and [`copy`]: where images come from and go. [`ImageLayout`] reads directories and tars,
 //!   [`LayoutWriter`] and [`ArchiveWriter`] write them; the store is a source too.
-//! - [`Below`]: what the layers of a base image make, as far as later layers must know it.
+//! - [`Below`]: what the layers of a base image make, as far as later layers must know it; [`uncompressed()`]: a layer as
+//!   a tar from which single files can be read.
 //! - [`validate()`]: the second, dumber implementation that checks all of the above.
 #![deny(unsafe_code)]
 
@@ -36,10 +37,11 @@ mod layout;
 mod manifest;
 mod reference;
 mod source;
+mod uncompressed;
 mod validate;
 
 pub use archive::{ArchiveKind, ArchiveWriter};
-pub use below::{Below, Extract, LayerFacts, Node, Permissions};
+pub use below::{Below, Extract, FileFacts, LayerFacts, Node, NodeKind, Permissions};
 pub use config::{History, ImageConfig, RootFs, RuntimeConfig};
 pub use descriptor::{Descriptor, ParsePlatformError, Platform, media_type};
 pub use error::{Error, ErrorKind, Result};
@@ -48,4 +50,5 @@ pub use layout::{ImageLayout, LayoutWriter, write_and_rename};
 pub use manifest::{ImageIndex, Manifest};
 pub use reference::Reference;
 pub use source::{Sink, Source, copy, import_blob};
+pub use uncompressed::uncompressed;
 pub use validate::validate;

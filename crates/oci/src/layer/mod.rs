@@ -38,6 +38,7 @@
 //! entry's CRC-32 and to the digest that the wheel's RECORD promised. One pass, two buffers, whatever the wheel's size.
 
 mod compress;
+mod content;
 mod deflate;
 mod entry;
 mod gzip;
@@ -53,6 +54,7 @@ mod zstd;
 pub(crate) use tar::{append_header, padding};
 
 pub use entry::{Content, ContentDigest, Entry, Kind, Member, Method, Tree, TreeError};
+pub(crate) use read::decompress;
 pub use read::{ReadEntry, ReadKind, read};
 pub use write::{ContentProblem, Encoding, LayerError, Written, write};
 

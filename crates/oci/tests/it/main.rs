@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod below;
 mod foreign;
 mod golden;
 mod layers;
 mod layouts;
+mod trees;
 mod wheels;
 
 #[test]
