@@ -1,4 +1,15 @@
 //! The build context: the directory of files that a build may copy.
+//!
+//! [`BuildContext`] is that of a bare project: everything in it is copied, so everything is read. [`ContextTree`] is that of a
+//! Dockerfile: listed as a whole, read as far as instructions ask, and remembered from build to build; tars are such trees
+//! too, whether they are the context or something to ADD.
+
+mod archive;
+mod digests;
+mod ignore;
+mod input;
+mod tree;
+mod walk;
 
 use std::fs::{self, File};
 use std::io;
@@ -9,6 +20,10 @@ use cartwheel_dockerfile::{IgnoreFile, MatchState};
 use cartwheel_store::{Digest, Hasher};
 
 use crate::error::{Error, ErrorKind, Result};
+
+pub use ignore::read_ignore;
+pub use input::StandardInput;
+pub use tree::ContextTree;
 
 /// What is never copied in project mode, whatever `.dockerignore` says: what tools leave beside the sources and what would
 /// only make layers differ. A `.dockerignore` of the user's is read after it, so `!` can take anything back.

@@ -117,6 +117,27 @@ pub enum ErrorKind {
         /// The file.
         path: PathBuf,
     },
+    /// An archive is damaged, or is no longer one behind its beginning.
+    #[error("could not read the archive `{}`", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An archive has an entry that no place in an image can be given.
+    #[error("entry `{entry}` of the archive `{}` {problem}", path.display())]
+    ArchiveEntry {
+        /// The archive.
+        path: PathBuf,
+        /// The entry's name in it.
+        entry: String,
+        /// What is wrong, as the end of a sentence about the entry.
+        problem: &'static str,
+    },
+    /// What came on standard input is of no use.
+    #[error("standard input is neither a Dockerfile nor an archive")]
+    NoDockerfileInInput,
     /// The context says nowhere what to install.
     #[error("`{}` has neither `requirements.txt` nor `pyproject.toml`", path.display())]
     NoRequirements {

@@ -54,8 +54,7 @@ mod zstd;
 pub(crate) use tar::{append_header, padding};
 
 pub use entry::{Content, ContentDigest, Entry, Kind, Member, Method, Tree, TreeError};
-pub(crate) use read::decompress;
-pub use read::{ReadEntry, ReadKind, read};
+pub use read::{ReadEntry, ReadKind, decompress, read, read_tar};
 pub use write::{ContentProblem, Encoding, LayerError, Written, write};
 
 /// The version of the layer format. It is part of every key that names a layer.

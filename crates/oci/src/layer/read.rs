@@ -67,11 +67,19 @@ pub enum ReadKind {
 /// its content. Non-UTF-8 paths are shown with replacement characters.
 pub fn read(
     layer: impl Read,
+    visit: impl FnMut(&ReadEntry, &mut dyn Read) -> io::Result<()>,
+) -> io::Result<Written> {
+    read_tar(decompress(layer)?, visit)
+}
+
+/// Hashes a tar and shows each entry to `visit`, as [`read`] does with the tar in a layer.
+pub fn read_tar(
+    tar: impl Read,
     mut visit: impl FnMut(&ReadEntry, &mut dyn Read) -> io::Result<()>,
 ) -> io::Result<Written> {
     // Set for each entry in turn, while the archive holds what reads.
     let gap = Gap { begin: Cell::new(0), limit: Cell::new(HEADERS_LIMIT), bytes: RefCell::default() };
-    let mut hashing = Hashing { inner: decompress(layer)?, hasher: Hasher::default(), size: 0, gap: &gap };
+    let mut hashing = Hashing { inner: tar, hasher: Hasher::default(), size: 0, gap: &gap };
     let mut archive = tar::Archive::new(&mut hashing);
     archive.set_ignore_zeros(false);
     for entry in archive.entries()? {
@@ -91,7 +99,7 @@ pub fn read(
 }
 
 /// The text of a layer: gzip, zstd or plain, by its first bytes.
-pub(crate) fn decompress(layer: impl Read) -> io::Result<impl Read> {
+pub fn decompress(layer: impl Read) -> io::Result<impl Read> {
     let mut layer = BufReader::with_capacity(256 << 10, layer);
     let magic = io::BufRead::fill_buf(&mut layer)?;
     let decompressed: Decompressed<_> = match magic {
