@@ -6,6 +6,7 @@
 
 mod archive;
 mod digests;
+mod git;
 mod ignore;
 mod input;
 mod tree;
@@ -21,6 +22,7 @@ use cartwheel_store::{Digest, Hasher};
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub use git::GitContext;
 pub use ignore::read_ignore;
 pub use input::StandardInput;
 pub use tree::ContextTree;

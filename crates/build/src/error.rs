@@ -135,6 +135,14 @@ pub enum ErrorKind {
         /// What is wrong, as the end of a sentence about the entry.
         problem: &'static str,
     },
+    /// The repository that is the context could not be checked out.
+    #[error("could not check out `{remote}`")]
+    GitContext {
+        /// The repository, without credentials.
+        remote: String,
+        /// What git said.
+        source: io::Error,
+    },
     /// What came on standard input is of no use.
     #[error("standard input is neither a Dockerfile nor an archive")]
     NoDockerfileInInput,

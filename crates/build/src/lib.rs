@@ -44,7 +44,9 @@ mod progress;
 mod project;
 
 pub use base::{Base, BaseReference};
-pub use context::{BuildContext, ContextFile, ContextKind, ContextTree, StandardInput, read_ignore};
+pub use context::{
+    BuildContext, ContextFile, ContextKind, ContextTree, GitContext, StandardInput, read_ignore,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use execute::{Built, ExecuteOptions, execute};
 pub use graph::{ConfigChange, Graph, Op, RequirementSource};
