@@ -35,6 +35,7 @@ mod fixtures;
 mod fuzz;
 mod http;
 mod layout;
+mod oracle;
 mod peers;
 mod project;
 mod rules;
@@ -58,6 +59,7 @@ const USAGE: &str = "usage: cargo xtask <verb>
   check-deps                   the project's own rules alone
   bench [--full] [OPTIONS]     the bench suite over the wheel sets
   fuzz TARGET [--seconds N]    a fuzz target, for 60 seconds unless told otherwise
+  oracle [OPTIONS] [FILE…]     Dockerfiles built by Docker and by cartwheel, and compared (needs root); all without FILE
   peers COMMAND…               any command with those beside it, told of them by CARTWHEEL_TEST_… (needs root)
 ";
 
@@ -86,6 +88,7 @@ fn dispatch(words: &[&str]) -> Result {
         ["bench", options @ ..] => bench::run(&project, false, options),
         ["fuzz", target] => fuzz::run(&project, target, "60"),
         ["fuzz", target, "--seconds", seconds] => fuzz::run(&project, target, seconds),
+        ["oracle", options @ ..] => oracle::run(&project, options),
         ["peers", program, arguments @ ..] => test::run_beside_peers(&project, program, arguments),
         ["test", options @ ..] => test::run(&project, options),
         ["help" | "--help" | "-h"] => {

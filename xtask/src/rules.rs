@@ -39,7 +39,7 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "
 const UNSAFE: [&str; 2] = ["crates/oci/src/layer/inflate.rs", "crates/oci/src/layer/sha256.rs"];
 
 /// Folders whose content is the project's.
-const FOLDERS: &[&str] = &[".ci", "bench", "crates", "docs", "examples", "fuzz", "xtask"];
+const FOLDERS: &[&str] = &[".ci", "bench", "crates", "docs", "examples", "fuzz", "tests", "xtask"];
 
 /// Everything that breaks a rule in the checkout at `root`.
 pub(crate) fn findings(root: &Path) -> Result<Vec<String>> {

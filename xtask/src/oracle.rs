@@ -1,0 +1,264 @@
+//! `oracle`: Dockerfiles of ours, built by Docker's BuildKit and by cartwheel, and the two images compared.
+//!
+//! A case is a folder below `tests/dockerfiles`; what it may say is at [`case::Settings`]. Each is built twice with the
+//! same words on the command line, from the same files, on the same bases: by a real Docker, started once for all cases,
+//! and by the `cartwheel` that a user would run. Both images come out as OCI layouts; their settings are compared field
+//! by field and their flattened trees entry by entry ([`image`] reads, [`compare`] compares). Whoever fails where the
+//! other builds differs as well.
+//!
+//! Nothing of Docker's answers is kept: they are asked for every time. Times of modification are not compared; every other
+//! difference that is meant is a row of `docs/differences.md`, which the case names together with the very path or field
+//! that differs. A row that a case names and that does not show any more is a finding too.
+mod builder;
+mod case;
+mod compare;
+mod image;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::docker::ImageStore;
+use crate::project::{self, Project};
+use crate::{Result, debian};
+
+use builder::{BuildKit, Cartwheel, Outcome};
+use case::Case;
+use compare::Difference;
+use image::{Image, Tree};
+
+const CASES: &str = "tests/dockerfiles";
+/// Images that cases build on, themselves built by Docker from folders of this name.
+const BASES: &str = "tests/dockerfiles/bases";
+const DIFFERENCES: &str = "docs/differences.md";
+/// What the cases' set-ups call.
+const PACKAGES: &[&str] = &["attr", "bzip2", "gzip", "python3", "tar", "xz-utils", "zstd"];
+
+/// What the user asked for.
+#[derive(Default)]
+struct Options<'a> {
+    /// Prints what Docker makes of the cases, and asks nobody else.
+    docker_only: bool,
+    /// Shows where histories differ. They are for readers: they make no case fail.
+    history: bool,
+    overlay2: bool,
+    /// Folders, or Dockerfiles in them; none means all.
+    cases: Vec<&'a str>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(words: &[&'a str]) -> Result<Self> {
+        let mut options = Self::default();
+        for word in words {
+            match *word {
+                "--docker-only" => options.docker_only = true,
+                "--history" => options.history = true,
+                "--store=overlay2" => options.overlay2 = true,
+                "--store=containerd" => options.overlay2 = false,
+                flag if flag.starts_with('-') => {
+                    return Err(format!("`{flag}` is not an option of `oracle`").into());
+                }
+                path => options.cases.push(path),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Builds and compares; an error if any case differs.
+pub(crate) fn run(project: &Project, words: &[&str]) -> Result {
+    let options = Options::parse(words)?;
+    let cases = load(project, &options.cases)?;
+    debian::install(PACKAGES, "the contexts of the oracle's cases")?;
+    let scratch = Scratch::new(project)?;
+    let store = if options.overlay2 { ImageStore::Overlay2 } else { ImageStore::Containerd };
+    let docker = BuildKit::start(project, store, &scratch.0)?;
+    let bases = make_bases(project, &docker, &scratch.0)?;
+    if options.docker_only {
+        return print(&cases, &docker, &bases, &scratch.0);
+    }
+    let cartwheel = Cartwheel::find(project, &bases, &scratch.0)?;
+    let mut oracle = Oracle { options, docker, cartwheel, scratch: &scratch.0, differing: Vec::new() };
+    for case in &cases {
+        oracle.ask(case)?;
+    }
+    oracle.verdict(cases.len())
+}
+
+/// The cases at `paths`, or all.
+fn load(project: &Project, paths: &[&str]) -> Result<Vec<Case>> {
+    let rows = rows(&fs::read_to_string(project.root().join(DIFFERENCES))?);
+    let mut folders: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+    if folders.is_empty() {
+        let entries = fs::read_dir(project.root().join(CASES))?.collect::<Result<Vec<_>, _>>()?;
+        folders = entries.into_iter().map(|entry| entry.path()).filter(|path| !path.ends_with("bases")).collect();
+        folders.sort();
+    }
+    folders.iter().map(|folder| Case::load(folder, &rows)).collect()
+}
+
+/// The names in the first column of the table of differences.
+fn rows(document: &str) -> BTreeSet<String> {
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|line| line.split('`').next()).map(str::to_owned).collect()
+}
+
+/// A base: its name in `FROM`, its layout, and what it contains.
+struct Base {
+    name: String,
+    layout: PathBuf,
+    image: Image,
+}
+
+fn make_bases(project: &Project, docker: &BuildKit, scratch: &Path) -> Result<Vec<Base>> {
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(project.root().join(BASES))? {
+        folders.push(entry?.path());
+    }
+    folders.sort();
+    let base = |folder: &PathBuf| {
+        let case = Case::load(folder, &BTreeSet::new())?;
+        let staged = case.stage(scratch)?;
+        let outcome = docker.build(&case, &staged, &case.name)?;
+        let layout = outcome.built().map_err(|said| format!("base {}: {said}", case.name))?;
+        Ok(Base { name: case.name, image: Image::read(&layout)?, layout })
+    };
+    folders.iter().map(base).collect()
+}
+
+/// Prints Docker's answers: what the image's settings are, and what is in its tree that is in no base.
+fn print(cases: &[Case], docker: &BuildKit, bases: &[Base], scratch: &Path) -> Result {
+    let mut unsound = Vec::new();
+    for case in cases {
+        let outcome = docker.build(case, &case.stage(scratch)?, &format!("oracle/{}", case.name))?;
+        println!("── {} ({:.2} s)", case.name, outcome.took.as_secs_f64());
+        if let Some(finding) = case.unexpected(&outcome) {
+            println!("  UNSOUND: {finding}");
+            unsound.push(case.name.as_str());
+        }
+        match outcome.built() {
+            Err(said) => println!("  fails: {}", last_lines(said, 3)),
+            Ok(layout) => print_image(&Image::read(&layout)?, bases),
+        }
+    }
+    if unsound.is_empty() { Ok(()) } else { Err(format!("unsound: {}", unsound.join(" ")).into()) }
+}
+
+fn print_image(image: &Image, bases: &[Base]) {
+    for (field, value) in image.settings() {
+        println!("  {field}: {value}");
+    }
+    let groups = compare::links(&image.tree);
+    let known: Vec<&Tree> = bases.iter().map(|base| &base.image.tree).collect();
+    for (path, node) in &image.tree {
+        if !known.iter().any(|tree| tree.get(path).is_some_and(|other| other.looks_like(node))) {
+            println!("  /{}  {}", path.display(), compare::describe(node, groups.get(path)));
+        }
+    }
+}
+
+fn last_lines(said: &str, count: usize) -> String {
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n         ")
+}
+
+/// A run over cases.
+struct Oracle<'a> {
+    options: Options<'a>,
+    docker: BuildKit,
+    cartwheel: Cartwheel,
+    scratch: &'a Path,
+    differing: Vec<String>,
+}
+
+impl Oracle<'_> {
+    /// Builds the case with both, and prints what is not the same.
+    fn ask(&mut self, case: &Case) -> Result {
+        let staged = case.stage(self.scratch)?;
+        let docker = self.docker.build(case, &staged, &format!("oracle/{}", case.name))?;
+        if let Some(finding) = case.unexpected(&docker) {
+            return Err(format!("{}: {finding}", case.name).into());
+        }
+        let cartwheel = self.cartwheel.build(case, &staged)?;
+        let mut notes = Vec::new();
+        let differences = self.differences(&docker, &cartwheel, &mut notes)?;
+        let findings = case.judge(differences);
+        let word = if findings.is_empty() { "same   " } else { "DIFFERS" };
+        println!("{word} {:<44}{} {}", case.name, seconds(docker.took), seconds(cartwheel.took));
+        for line in findings.iter().chain(&notes) {
+            println!("        {line}");
+        }
+        if !findings.is_empty() {
+            self.differing.push(case.name.clone());
+        }
+        Ok(project::remove(&staged)?)
+    }
+
+    fn differences(
+        &self,
+        docker: &Outcome,
+        cartwheel: &Outcome,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<Difference>> {
+        match (docker.built(), cartwheel.built()) {
+            (Ok(docker), Ok(cartwheel)) => {
+                let (docker, cartwheel) = (Image::read(&docker)?, Image::read(&cartwheel)?);
+                if self.options.history {
+                    notes.extend(compare::histories(&docker, &cartwheel));
+                }
+                Ok(compare::images(&docker, &cartwheel))
+            }
+            (docker, cartwheel) => Ok(compare::outcomes(docker.err(), cartwheel.err())),
+        }
+    }
+
+    fn verdict(&self, asked: usize) -> Result {
+        println!("{} of {asked} cases are the same", asked - self.differing.len());
+        match self.differing.as_slice() {
+            [] => Ok(()),
+            names => Err(format!("{} differ: {}", names.len(), names.join(" ")).into()),
+        }
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:>6.2} s", time.as_secs_f64())
+}
+
+/// Where the run's contexts, layouts and cartwheel's store lie; gone when this value is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(project: &Project) -> Result<Self> {
+        let folder = project.root().join("target/oracle").join(std::process::id().to_string());
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = project::remove(&self.0) {
+            eprintln!("warning: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_column_names_the_rows() {
+        let table = "# Title\n\n| name | what |\n|---|---|\n| `fifo` | `x` |\n| `owner` | y |\n";
+        assert_eq!(rows(table), BTreeSet::from(["fifo".to_owned(), "owner".to_owned()]));
+    }
+
+    #[test]
+    fn every_case_says_only_what_a_case_may_say() {
+        let project = Project::find().unwrap();
+        let cases = load(&project, &[]).unwrap();
+        assert!(cases.len() > 80, "only {} cases", cases.len());
+    }
+}

@@ -1,0 +1,135 @@
+//! The two that are compared, each run as its users run it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Base;
+use super::case::Case;
+use crate::docker::{self, Client, Docker, ImageStore};
+use crate::peers::Folders;
+use crate::project::{self, Project};
+use crate::{Result, command};
+
+/// What came of a build.
+pub(super) struct Outcome {
+    /// The image's OCI layout, or what the builder said when it failed.
+    result: Result<PathBuf, String>,
+    pub(super) took: Duration,
+}
+
+impl Outcome {
+    pub(super) fn built(&self) -> Result<PathBuf, &str> {
+        self.result.as_ref().map(Clone::clone).map_err(String::as_str)
+    }
+
+    /// Runs the build, which leaves the image at `layout` if it succeeds.
+    fn of(build: &mut Command, layout: &Path) -> Result<Self> {
+        let started = Instant::now();
+        let output = build.stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("`{}`: {error}", build.get_program().display()))?;
+        let took = started.elapsed();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let result = if output.status.success() { Ok(layout.to_owned()) } else { Err(said) };
+        Ok(Self { result, took })
+    }
+}
+
+/// Docker's BuildKit.
+pub(super) struct BuildKit {
+    docker: Docker,
+    client: Client,
+    layouts: PathBuf,
+    // The last to go: the daemon's folders.
+    _folders: Folders,
+}
+
+impl BuildKit {
+    pub(super) fn start(project: &Project, store: ImageStore, scratch: &Path) -> Result<Self> {
+        let root = docker::provide(project)?;
+        project::require_root("running Docker")?;
+        let folders = Folders::new(project)?;
+        let client = Client::new(&root, &folders)?;
+        let docker = Docker::start(&root, &client, store, &folders)?;
+        Ok(Self { docker, client, layouts: scratch.join("docker"), _folders: folders })
+    }
+
+    /// Builds the case and keeps it as `tag`. With that image store or the other: `docker save` writes layouts of both.
+    pub(super) fn build(&self, case: &Case, staged: &Path, tag: &str) -> Result<Outcome> {
+        let layout = self.layouts.join(&case.name);
+        let mut docker = self.command();
+        docker.args(["buildx", "build", "--provenance=false", "--progress=plain", "--tag", tag]);
+        words(&mut docker, case, staged);
+        let outcome = Outcome::of(&mut docker, &layout)?;
+        if outcome.result.is_ok() {
+            self.save(tag, &layout)?;
+        }
+        Ok(outcome)
+    }
+
+    fn save(&self, tag: &str, layout: &Path) -> Result {
+        fs::create_dir_all(layout)?;
+        let archive = layout.with_extension("tar");
+        command::quiet(self.command().args(["save", "--output"]).arg(&archive).arg(tag))?;
+        command::quiet(Command::new("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(layout))?;
+        Ok(fs::remove_file(archive)?)
+    }
+
+    fn command(&self) -> Command {
+        let mut docker = Command::new(&self.client.program);
+        docker.env("DOCKER_CONFIG", &self.client.config);
+        docker.arg("--host").arg(format!("unix://{}", self.docker.socket.display()));
+        docker
+    }
+}
+
+/// The program under test.
+pub(super) struct Cartwheel {
+    program: PathBuf,
+    /// `--build-context NAME=oci-layout://…` for every base.
+    bases: Vec<String>,
+    store: PathBuf,
+    layouts: PathBuf,
+}
+
+impl Cartwheel {
+    /// The one that `CARTWHEEL` names, or the release build of this checkout.
+    pub(super) fn find(project: &Project, bases: &[Base], scratch: &Path) -> Result<Self> {
+        let built = || project.target().join("release/cartwheel");
+        let program = std::env::var_os("CARTWHEEL").map_or_else(built, PathBuf::from);
+        if !program.is_file() {
+            return Err(format!(
+                "`{}` is not there: `cargo build --release --package cartwheel`, or say in CARTWHEEL where it is",
+                program.display()
+            )
+            .into());
+        }
+        let context = |base: &Base| format!("{}=oci-layout://{}", base.name, base.layout.display());
+        Ok(Self {
+            program: program.canonicalize()?,
+            bases: bases.iter().map(context).collect(),
+            store: scratch.join("store"),
+            layouts: scratch.join("cartwheel"),
+        })
+    }
+
+    pub(super) fn build(&self, case: &Case, staged: &Path) -> Result<Outcome> {
+        let layout = self.layouts.join(&case.name);
+        let mut cartwheel = Command::new(&self.program);
+        cartwheel.env("CARTWHEEL_HOME", &self.store).arg("build");
+        for base in &self.bases {
+            cartwheel.args(["--build-context", base]);
+        }
+        cartwheel.arg("--output").arg(format!("type=oci,tar=false,dest={}", layout.display()));
+        words(&mut cartwheel, case, staged);
+        fs::create_dir_all(&self.layouts)?;
+        Outcome::of(&mut cartwheel, &layout)
+    }
+}
+
+/// What is the same on both command lines.
+fn words(command: &mut Command, case: &Case, staged: &Path) {
+    command.current_dir(staged).envs(&case.settings.environment);
+    command.args(&case.settings.arguments).arg(case.context());
+}
