@@ -17,7 +17,9 @@ use crate::project::{self, Project};
 use crate::{Result, command};
 
 const SUITE: &str = "sid";
-const PACKAGES: &[&str] = &["ca-certificates", "docker-buildx", "docker-cli", "docker-compose", "docker.io"];
+/// `xz` because Docker runs it to unpack what `ADD` adds; without it such an archive is a file like any other.
+const PACKAGES: &[&str] =
+    &["ca-certificates", "docker-buildx", "docker-cli", "docker-compose", "docker.io", "xz-utils"];
 
 /// Ends in the daemon itself, so that it is the daemon's process that is watched and told to end.
 const ENTER: &str = r#"

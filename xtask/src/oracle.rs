@@ -17,6 +17,8 @@ mod image;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::docker::ImageStore;
@@ -26,7 +28,7 @@ use crate::{Result, debian};
 use builder::{BuildKit, Cartwheel, Outcome};
 use case::Case;
 use compare::Difference;
-use image::{Image, Tree};
+use image::{Image, Node};
 
 const CASES: &str = "tests/dockerfiles";
 /// Images that cases build on, themselves built by Docker from folders of this name.
@@ -76,14 +78,11 @@ pub(crate) fn run(project: &Project, words: &[&str]) -> Result {
     let docker = BuildKit::start(project, store, &scratch.0)?;
     let bases = make_bases(project, &docker, &scratch.0)?;
     if options.docker_only {
-        return print(&cases, &docker, &bases, &scratch.0);
+        return ask_all(&cases, |case| describe(case, &docker, &bases, &scratch.0));
     }
     let cartwheel = Cartwheel::find(project, &bases, &scratch.0)?;
-    let mut oracle = Oracle { options, docker, cartwheel, scratch: &scratch.0, differing: Vec::new() };
-    for case in &cases {
-        oracle.ask(case)?;
-    }
-    oracle.verdict(cases.len())
+    let oracle = Oracle { history: options.history, docker, cartwheel, scratch: &scratch.0 };
+    ask_all(&cases, |case| oracle.ask(case))
 }
 
 /// The cases at `paths`, or all.
@@ -92,7 +91,8 @@ fn load(project: &Project, paths: &[&str]) -> Result<Vec<Case>> {
     let mut folders: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
     if folders.is_empty() {
         let entries = fs::read_dir(project.root().join(CASES))?.collect::<Result<Vec<_>, _>>()?;
-        folders = entries.into_iter().map(|entry| entry.path()).filter(|path| !path.ends_with("bases")).collect();
+        folders =
+            entries.into_iter().map(|entry| entry.path()).filter(|path| !path.ends_with("bases")).collect();
         folders.sort();
     }
     folders.iter().map(|folder| Case::load(folder, &rows)).collect()
@@ -122,40 +122,38 @@ fn make_bases(project: &Project, docker: &BuildKit, scratch: &Path) -> Result<Ve
         let staged = case.stage(scratch)?;
         let outcome = docker.build(&case, &staged, &case.name)?;
         let layout = outcome.built().map_err(|said| format!("base {}: {said}", case.name))?;
-        Ok(Base { name: case.name, image: Image::read(&layout)?, layout })
+        Ok(Base { image: Image::read(layout)?, layout: layout.to_owned(), name: case.name.clone() })
     };
     folders.iter().map(base).collect()
 }
 
-/// Prints Docker's answers: what the image's settings are, and what is in its tree that is in no base.
-fn print(cases: &[Case], docker: &BuildKit, bases: &[Base], scratch: &Path) -> Result {
-    let mut unsound = Vec::new();
-    for case in cases {
-        let outcome = docker.build(case, &case.stage(scratch)?, &format!("oracle/{}", case.name))?;
-        println!("── {} ({:.2} s)", case.name, outcome.took.as_secs_f64());
-        if let Some(finding) = case.unexpected(&outcome) {
-            println!("  UNSOUND: {finding}");
-            unsound.push(case.name.as_str());
-        }
-        match outcome.built() {
-            Err(said) => println!("  fails: {}", last_lines(said, 3)),
-            Ok(layout) => print_image(&Image::read(&layout)?, bases),
-        }
+/// Docker's answer alone: what the image's settings are, and what is in its tree that is in no base.
+fn describe(case: &Case, docker: &BuildKit, bases: &[Base], scratch: &Path) -> Result<Answer> {
+    let outcome = docker.build(case, &case.stage(scratch)?, &format!("oracle/{}", case.name))?;
+    if let Some(finding) = case.unexpected(&outcome) {
+        return Err(finding.into());
     }
-    if unsound.is_empty() { Ok(()) } else { Err(format!("unsound: {}", unsound.join(" ")).into()) }
+    let lines = match outcome.built() {
+        Err(said) => vec![format!("fails: {}", last_lines(said, 3))],
+        Ok(layout) => describe_image(&Image::read(layout)?, bases),
+    };
+    let text = format!("── {}{}\n  {}", case.name, seconds(outcome.took), lines.join("\n  "));
+    Ok(Answer { text, failed: false })
 }
 
-fn print_image(image: &Image, bases: &[Base]) {
-    for (field, value) in image.settings() {
-        println!("  {field}: {value}");
-    }
+fn describe_image(image: &Image, bases: &[Base]) -> Vec<String> {
+    let settings = image.settings();
+    let mut lines: Vec<String> = settings.iter().map(|(field, value)| format!("{field}: {value}")).collect();
     let groups = compare::links(&image.tree);
-    let known: Vec<&Tree> = bases.iter().map(|base| &base.image.tree).collect();
+    let is_in = |base: &Base, path, node: &Node| {
+        base.image.tree.get(path).is_some_and(|other| other.looks_like(node))
+    };
     for (path, node) in &image.tree {
-        if !known.iter().any(|tree| tree.get(path).is_some_and(|other| other.looks_like(node))) {
-            println!("  /{}  {}", path.display(), compare::describe(node, groups.get(path)));
+        if !bases.iter().any(|base| is_in(base, path, node)) {
+            lines.push(format!("/{}  {}", path.display(), compare::describe(node, groups.get(path))));
         }
     }
+    lines
 }
 
 fn last_lines(said: &str, count: usize) -> String {
@@ -165,61 +163,73 @@ fn last_lines(said: &str, count: usize) -> String {
 
 /// A run over cases.
 struct Oracle<'a> {
-    options: Options<'a>,
+    history: bool,
     docker: BuildKit,
     cartwheel: Cartwheel,
     scratch: &'a Path,
-    differing: Vec<String>,
 }
 
 impl Oracle<'_> {
-    /// Builds the case with both, and prints what is not the same.
-    fn ask(&mut self, case: &Case) -> Result {
+    /// Builds the case with both, and says what is not the same.
+    fn ask(&self, case: &Case) -> Result<Answer> {
         let staged = case.stage(self.scratch)?;
         let docker = self.docker.build(case, &staged, &format!("oracle/{}", case.name))?;
         if let Some(finding) = case.unexpected(&docker) {
             return Err(format!("{}: {finding}", case.name).into());
         }
         let cartwheel = self.cartwheel.build(case, &staged)?;
-        let mut notes = Vec::new();
-        let differences = self.differences(&docker, &cartwheel, &mut notes)?;
-        let findings = case.judge(differences);
+        let (differences, notes) = self.compare(&docker, &cartwheel)?;
+        let findings = case.judge(&differences);
         let word = if findings.is_empty() { "same   " } else { "DIFFERS" };
-        println!("{word} {:<44}{} {}", case.name, seconds(docker.took), seconds(cartwheel.took));
+        let mut text =
+            format!("{word} {:<44}{} {}", case.name, seconds(docker.took), seconds(cartwheel.took));
         for line in findings.iter().chain(&notes) {
-            println!("        {line}");
+            text.extend(["\n        ", line]);
         }
-        if !findings.is_empty() {
-            self.differing.push(case.name.clone());
-        }
-        Ok(project::remove(&staged)?)
+        project::remove(&staged)?;
+        Ok(Answer { text, failed: !findings.is_empty() })
     }
 
-    fn differences(
-        &self,
-        docker: &Outcome,
-        cartwheel: &Outcome,
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<Difference>> {
+    fn compare(&self, docker: &Outcome, cartwheel: &Outcome) -> Result<(Vec<Difference>, Vec<String>)> {
         match (docker.built(), cartwheel.built()) {
             (Ok(docker), Ok(cartwheel)) => {
-                let (docker, cartwheel) = (Image::read(&docker)?, Image::read(&cartwheel)?);
-                if self.options.history {
-                    notes.extend(compare::histories(&docker, &cartwheel));
-                }
-                Ok(compare::images(&docker, &cartwheel))
+                let (docker, cartwheel) = (Image::read(docker)?, Image::read(cartwheel)?);
+                let notes = if self.history { compare::histories(&docker, &cartwheel) } else { Vec::new() };
+                Ok((compare::images(&docker, &cartwheel), notes))
             }
-            (docker, cartwheel) => Ok(compare::outcomes(docker.err(), cartwheel.err())),
+            (docker, cartwheel) => Ok((compare::outcomes(docker.err(), cartwheel.err()), Vec::new())),
         }
     }
+}
 
-    fn verdict(&self, asked: usize) -> Result {
-        println!("{} of {asked} cases are the same", asked - self.differing.len());
-        match self.differing.as_slice() {
-            [] => Ok(()),
-            names => Err(format!("{} differ: {}", names.len(), names.join(" ")).into()),
+/// What there is to print of a case.
+struct Answer {
+    text: String,
+    failed: bool,
+}
+
+/// Asks for every case, as many at once as there are processors, and prints each answer as it comes.
+fn ask_all(cases: &[Case], ask: impl Fn(&Case) -> Result<Answer> + Sync) -> Result {
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(BTreeSet::new());
+    let work = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let unanswered = |error| Answer { text: format!("UNSOUND {}: {error}", case.name), failed: true };
+            let answer = ask(case).unwrap_or_else(unanswered);
+            println!("{}", answer.text);
+            if answer.failed {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).insert(case.name.as_str());
+            }
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(work);
+        }
+    });
+    let failed: Vec<&str> = failed.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
+    println!("{} of {} cases are as they should be", cases.len() - failed.len(), cases.len());
+    if failed.is_empty() { Ok(()) } else { Err(format!("not so: {}", failed.join(" ")).into()) }
 }
 
 fn seconds(time: Duration) -> String {

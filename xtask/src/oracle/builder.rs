@@ -20,8 +20,8 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn built(&self) -> Result<PathBuf, &str> {
-        self.result.as_ref().map(Clone::clone).map_err(String::as_str)
+    pub(super) fn built(&self) -> Result<&Path, &str> {
+        self.result.as_ref().map(PathBuf::as_path).map_err(String::as_str)
     }
 
     /// Runs the build, which leaves the image at `layout` if it succeeds.
@@ -72,7 +72,9 @@ impl BuildKit {
         fs::create_dir_all(layout)?;
         let archive = layout.with_extension("tar");
         command::quiet(self.command().args(["save", "--output"]).arg(&archive).arg(tag))?;
-        command::quiet(Command::new("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(layout))?;
+        command::quiet(
+            Command::new("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(layout),
+        )?;
         Ok(fs::remove_file(archive)?)
     }
 

@@ -82,7 +82,9 @@ impl Case {
     pub(super) fn unexpected(&self, docker: &Outcome) -> Option<String> {
         match (docker.built(), &self.settings.fails) {
             (Err(said), Some(expected)) if said.contains(expected) => None,
-            (Err(said), Some(expected)) => Some(format!("should fail with `{expected}`, but fails with\n{said}")),
+            (Err(said), Some(expected)) => {
+                Some(format!("should fail with `{expected}`, but fails with\n{said}"))
+            }
             (Err(said), None) => Some(format!("Docker does not build it:\n{said}")),
             (Ok(_), Some(expected)) => Some(format!("Docker builds it, where it should say `{expected}`")),
             (Ok(_), None) => None,
@@ -90,12 +92,13 @@ impl Case {
     }
 
     /// What is left to report: differences that are not intended, and intended ones that do not show.
-    pub(super) fn judge(&self, differences: Vec<Difference>) -> Vec<String> {
+    pub(super) fn judge(&self, differences: &[Difference]) -> Vec<String> {
         let intended: BTreeSet<&String> = self.settings.intended.values().flatten().collect();
         let shown: BTreeSet<String> =
             differences.iter().map(|difference| difference.subject.clone()).collect();
         let gone = intended.iter().filter(|subject| !shown.contains(**subject));
-        let gone: Vec<String> = gone.map(|subject| format!("{subject}: intended to differ, but does not")).collect();
+        let gone: Vec<String> =
+            gone.map(|subject| format!("{subject}: intended to differ, but does not")).collect();
         let left = differences.iter().filter(|difference| !intended.contains(&difference.subject));
         left.map(ToString::to_string).chain(gone).collect()
     }
@@ -116,9 +119,9 @@ mod tests {
     #[test]
     fn intended_differences_are_those_named_and_must_show() {
         let case = case("intended = { row = ['/a', '/b'] }");
-        assert_eq!(case.judge(vec![difference("/a"), difference("/b")]), Vec::<String>::new());
-        assert_eq!(case.judge(vec![difference("/a")]), ["/b: intended to differ, but does not"]);
-        let found = case.judge(vec![difference("/a"), difference("/b"), difference("/c")]);
+        assert_eq!(case.judge(&[difference("/a"), difference("/b")]), Vec::<String>::new());
+        assert_eq!(case.judge(&[difference("/a")]), ["/b: intended to differ, but does not"]);
+        let found = case.judge(&[difference("/a"), difference("/b"), difference("/c")]);
         assert!(matches!(found.as_slice(), [one] if one.starts_with("/c")), "{found:?}");
     }
 

@@ -31,7 +31,8 @@ pub(super) fn images(docker: &Image, cartwheel: &Image) -> Vec<Difference> {
 
 /// What there is to say when one or both did not build: nothing if both did not.
 pub(super) fn outcomes(docker: Option<&str>, cartwheel: Option<&str>) -> Vec<Difference> {
-    let describe = |said: Option<&str>| said.map_or("builds".to_owned(), |said| format!("fails: {}", said.trim()));
+    let describe =
+        |said: Option<&str>| said.map_or("builds".to_owned(), |said| format!("fails: {}", said.trim()));
     // A panic is no answer, whatever Docker says.
     let panics = cartwheel.is_some_and(|said| said.contains("panicked"));
     if docker.is_some() == cartwheel.is_some() && !panics {
@@ -84,9 +85,8 @@ pub(super) fn links(tree: &Tree) -> BTreeMap<&PathBuf, BTreeSet<&Path>> {
 
 fn described(tree: &Tree) -> BTreeMap<String, String> {
     let links = links(tree);
-    let line = |(path, node): (&PathBuf, &Node)| {
-        (format!("/{}", path.display()), describe(node, links.get(path)))
-    };
+    let line =
+        |(path, node): (&PathBuf, &Node)| (format!("/{}", path.display()), describe(node, links.get(path)));
     tree.iter().map(line).collect()
 }
 
@@ -116,9 +116,9 @@ mod tests {
         Node { kind, mode, owner: (0, 0), xattrs: BTreeMap::new(), inode }
     }
 
-    fn image(config: serde_json::Value, nodes: &[(&str, Node)]) -> Image {
+    fn image(config: &serde_json::Value, nodes: &[(&str, Node)]) -> Image {
         let tree = nodes.iter().map(|(path, node)| (PathBuf::from(path), node.clone())).collect();
-        Image { config, tree }
+        Image { config: config.clone(), tree }
     }
 
     fn subjects(one: &Image, other: &Image) -> Vec<String> {
@@ -128,11 +128,11 @@ mod tests {
     #[test]
     fn modes_links_and_settings_are_compared() {
         let one = image(
-            json!({"os": "linux", "config": {"User": "a", "Env": ["A=1"], "Volumes": {}}}),
+            &json!({"os": "linux", "config": {"User": "a", "Env": ["A=1"], "Volumes": {}}}),
             &[("a", node(0o644, 1)), ("b", node(0o644, 1)), ("c", node(0o644, 7))],
         );
         let other = image(
-            json!({"os": "linux", "config": {"User": "b", "Env": ["A=1"], "Cmd": null}}),
+            &json!({"os": "linux", "config": {"User": "b", "Env": ["A=1"], "Cmd": null}}),
             &[("a", node(0o644, 1)), ("b", node(0o644, 2)), ("c", node(0o600, 3)), ("d", node(0o644, 4))],
         );
         assert_eq!(subjects(&one, &other), ["config.User", "/a", "/b", "/c", "/d"]);
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn numbers_of_inodes_mean_nothing() {
-        let [one, other] = [1, 5].map(|inode| image(json!({}), &[("a", node(0o644, inode))]));
+        let [one, other] = [1, 5].map(|inode| image(&json!({}), &[("a", node(0o644, inode))]));
         assert_eq!(subjects(&one, &other), Vec::<String>::new());
     }
 

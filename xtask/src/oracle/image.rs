@@ -4,7 +4,9 @@
 //! it: a folder that a layer needs and does not contain is 0755 and root's, and what a layer puts below a symlink of a
 //! lower layer replaces the symlink. Only then is the layer laid over what is there.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -44,7 +46,10 @@ impl Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Directory,
-    File { size: u64, digest: String },
+    File {
+        size: u64,
+        digest: String,
+    },
     Symlink(PathBuf),
     /// `char` or `block`, and its numbers.
     Device(&'static str, u32, u32),
@@ -155,7 +160,8 @@ impl Layer {
     }
 
     fn add_parents(&mut self, path: &Path, inodes: &mut usize) -> Result {
-        let parents: Vec<&Path> = path.ancestors().skip(1).filter(|parent| *parent != Path::new("")).collect();
+        let parents: Vec<&Path> =
+            path.ancestors().skip(1).filter(|parent| *parent != Path::new("")).collect();
         for parent in parents.iter().rev() {
             *inodes += 1;
             let node = self.tree.entry(parent.to_path_buf()).or_insert_with(|| Node::implied(*inodes));
@@ -167,13 +173,14 @@ impl Layer {
     }
 
     fn node(&self, entry: &mut tar::Entry<'_, impl Read>, inodes: &mut usize) -> Result<Node> {
-        let target = entry.link_name()?.map(|target| target.into_owned()).unwrap_or_default();
+        let target = entry.link_name()?.map(Cow::into_owned).unwrap_or_default();
         let number = |value: Option<u32>| value.unwrap_or_default();
         let (major, minor) = (number(entry.header().device_major()?), number(entry.header().device_minor()?));
         let kind = match entry.header().entry_type() {
             EntryType::Link => {
                 let linked = self.tree.get(&rooted(&target)?);
-                return Ok(linked.ok_or_else(|| format!("nothing at the link's target {target:?}"))?.clone());
+                let missing = || format!("nothing at the link's target `{}`", target.display());
+                return Ok(linked.ok_or_else(missing)?.clone());
             }
             EntryType::Directory => Kind::Directory,
             EntryType::Regular | EntryType::Continuous => content(entry)?,
@@ -210,7 +217,10 @@ impl Layer {
 fn content(entry: &mut impl Read) -> Result<Kind> {
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes)?;
-    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut digest = String::new();
+    for byte in Sha256::digest(&bytes) {
+        write!(digest, "{byte:02x}")?;
+    }
     Ok(Kind::File { size: bytes.len() as u64, digest })
 }
 
@@ -274,7 +284,9 @@ mod tests {
 
     fn flatten(layers: &[&[&str]]) -> Tree {
         let (mut tree, mut inodes) = (Tree::new(), 0);
-        layers.iter().for_each(|entries| layer(entries, &mut inodes).lay_over(&mut tree));
+        for entries in layers {
+            layer(entries, &mut inodes).lay_over(&mut tree);
+        }
         tree
     }
 
