@@ -66,6 +66,8 @@ pub(crate) fn provide(project: &Project) -> Result<PathBuf> {
 /// Docker's command, which runs outside of that folder as well, and where it finds its plug-ins.
 pub(crate) struct Client {
     pub(crate) program: PathBuf,
+    /// Its plug-in for builds, which runs without it as well, and starts twice as fast.
+    pub(crate) buildx: PathBuf,
     /// `DOCKER_CONFIG`: no credentials of the user's, and no state of buildx that outlives the run.
     pub(crate) config: PathBuf,
 }
@@ -74,9 +76,10 @@ impl Client {
     pub(crate) fn new(root: &Path, folders: &Folders) -> Result<Self> {
         let config = folders.run.join("docker-config");
         fs::create_dir_all(&config)?;
-        let settings = json!({ "cliPluginsExtraDirs": [root.join("usr/libexec/docker/cli-plugins")] });
+        let plugins = root.join("usr/libexec/docker/cli-plugins");
+        let settings = json!({ "cliPluginsExtraDirs": [plugins] });
         fs::write(config.join("config.json"), settings.to_string())?;
-        Ok(Self { program: root.join("usr/bin/docker"), config })
+        Ok(Self { program: root.join("usr/bin/docker"), buildx: plugins.join("docker-buildx"), config })
     }
 }
 

@@ -58,10 +58,13 @@ impl BuildKit {
     /// Builds the case and keeps it as `tag`. With that image store or the other: `docker save` writes layouts of both.
     pub(super) fn build(&self, case: &Case, staged: &Path, tag: &str) -> Result<Outcome> {
         let layout = self.layouts.join(&case.name);
-        let mut docker = self.command();
-        docker.args(["buildx", "build", "--provenance=false", "--progress=plain", "--tag", tag]);
-        words(&mut docker, case, staged);
-        let outcome = Outcome::of(&mut docker, &layout)?;
+        let mut buildx = self.command(&self.client.buildx);
+        buildx.args(["build", "--provenance=false", "--progress=plain", "--tag", tag]);
+        words(&mut buildx, case, staged);
+        if let Some(dockerfile) = &case.settings.instead {
+            buildx.args(["--file", dockerfile]);
+        }
+        let outcome = Outcome::of(&mut buildx, &layout)?;
         if outcome.result.is_ok() {
             self.save(tag, &layout)?;
         }
@@ -71,18 +74,18 @@ impl BuildKit {
     fn save(&self, tag: &str, layout: &Path) -> Result {
         fs::create_dir_all(layout)?;
         let archive = layout.with_extension("tar");
-        command::quiet(self.command().args(["save", "--output"]).arg(&archive).arg(tag))?;
+        command::quiet(self.command(&self.client.program).args(["save", "--output"]).arg(&archive).arg(tag))?;
         command::quiet(
             Command::new("tar").arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(layout),
         )?;
         Ok(fs::remove_file(archive)?)
     }
 
-    fn command(&self) -> Command {
-        let mut docker = Command::new(&self.client.program);
-        docker.env("DOCKER_CONFIG", &self.client.config);
-        docker.arg("--host").arg(format!("unix://{}", self.docker.socket.display()));
-        docker
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env("DOCKER_CONFIG", &self.client.config);
+        command.env("DOCKER_HOST", format!("unix://{}", self.docker.socket.display()));
+        command
     }
 }
 

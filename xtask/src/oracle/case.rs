@@ -21,6 +21,8 @@ pub(super) struct Settings {
     pub(super) arguments: Vec<String>,
     /// The context, when it is not the case's own folder.
     context: Option<String>,
+    /// The Dockerfile that Docker builds instead: the same in other words, for a flag that the frontend in it has not.
+    pub(super) instead: Option<String>,
     /// Variables that both are run with.
     pub(super) environment: BTreeMap<String, String>,
     /// What Docker says when it refuses the case; cartwheel must refuse it too, in its own words.

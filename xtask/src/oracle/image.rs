@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use flate2::bufread::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tar::EntryType;
+use tar::{EntryType, Header};
 
 use crate::Result;
 
@@ -174,8 +174,6 @@ impl Layer {
 
     fn node(&self, entry: &mut tar::Entry<'_, impl Read>, inodes: &mut usize) -> Result<Node> {
         let target = entry.link_name()?.map(Cow::into_owned).unwrap_or_default();
-        let number = |value: Option<u32>| value.unwrap_or_default();
-        let (major, minor) = (number(entry.header().device_major()?), number(entry.header().device_minor()?));
         let kind = match entry.header().entry_type() {
             EntryType::Link => {
                 let linked = self.tree.get(&rooted(&target)?);
@@ -185,8 +183,8 @@ impl Layer {
             EntryType::Directory => Kind::Directory,
             EntryType::Regular | EntryType::Continuous => content(entry)?,
             EntryType::Symlink => Kind::Symlink(target),
-            EntryType::Char => Kind::Device("char", major, minor),
-            EntryType::Block => Kind::Device("block", major, minor),
+            EntryType::Char => device("char", entry.header())?,
+            EntryType::Block => device("block", entry.header())?,
             EntryType::Fifo => Kind::Fifo,
             other => return Err(format!("an entry of type {other:?}").into()),
         };
@@ -212,6 +210,11 @@ impl Layer {
             tree.insert(path, node);
         }
     }
+}
+
+fn device(kind: &'static str, header: &Header) -> Result<Kind> {
+    let number = |number: Option<u32>| number.ok_or("a device without numbers");
+    Ok(Kind::Device(kind, number(header.device_major()?)?, number(header.device_minor()?)?))
 }
 
 fn content(entry: &mut impl Read) -> Result<Kind> {
@@ -251,7 +254,7 @@ fn rooted(path: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tar::{Builder, Header};
+    use tar::Builder;
 
     /// A layer of these: `dir/`, `file=content`, `link->target`, `hard=>target`.
     fn layer(entries: &[&str], inodes: &mut usize) -> Layer {
@@ -259,6 +262,8 @@ mod tests {
         for entry in entries {
             let mut header = Header::new_ustar();
             header.set_mode(0o700);
+            header.set_uid(0);
+            header.set_gid(0);
             header.set_size(0);
             if let Some((path, target)) = entry.split_once("->") {
                 header.set_entry_type(EntryType::Symlink);
