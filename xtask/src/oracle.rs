@@ -134,7 +134,7 @@ fn describe(case: &Case, docker: &BuildKit, bases: &[Base], scratch: &Path) -> R
         return Err(finding.into());
     }
     let lines = match outcome.built() {
-        Err(said) => vec![format!("fails: {}", last_lines(said, 3))],
+        Err(said) => vec![format!("fails: {said}")],
         Ok(layout) => describe_image(&Image::read(layout)?, bases),
     };
     let text = format!("── {}{}\n  {}", case.name, seconds(outcome.took), lines.join("\n  "));
@@ -154,11 +154,6 @@ fn describe_image(image: &Image, bases: &[Base]) -> Vec<String> {
         }
     }
     lines
-}
-
-fn last_lines(said: &str, count: usize) -> String {
-    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n         ")
 }
 
 /// A run over cases.

@@ -24,14 +24,17 @@ impl Outcome {
         self.result.as_ref().map(PathBuf::as_path).map_err(String::as_str)
     }
 
-    /// Runs the build, which leaves the image at `layout` if it succeeds.
-    fn of(build: &mut Command, layout: &Path) -> Result<Self> {
+    /// Runs the build, which leaves the image at `layout` if it succeeds; if not, the reason is what it said from the
+    /// last line on that starts with `from`, or all.
+    fn of(build: &mut Command, layout: &Path, from: &str) -> Result<Self> {
         let started = Instant::now();
         let output = build.stdin(Stdio::null()).output();
         let output = output.map_err(|error| format!("`{}`: {error}", build.get_program().display()))?;
         let took = started.elapsed();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let result = if output.status.success() { Ok(layout.to_owned()) } else { Err(said) };
+        let said = String::from_utf8_lossy(&output.stderr);
+        let reason = said.rfind(&format!("\n{from}")).and_then(|start| said.get(start..)).unwrap_or(&said);
+        let result =
+            if output.status.success() { Ok(layout.to_owned()) } else { Err(reason.trim().to_owned()) };
         Ok(Self { result, took })
     }
 }
@@ -64,7 +67,7 @@ impl BuildKit {
         if let Some(dockerfile) = &case.settings.instead {
             buildx.args(["--file", dockerfile]);
         }
-        let outcome = Outcome::of(&mut buildx, &layout)?;
+        let outcome = Outcome::of(&mut buildx, &layout, "ERROR: ")?;
         if outcome.result.is_ok() {
             self.save(tag, &layout)?;
         }
@@ -129,7 +132,7 @@ impl Cartwheel {
         cartwheel.arg("--output").arg(format!("type=oci,tar=false,dest={}", layout.display()));
         words(&mut cartwheel, case, staged);
         fs::create_dir_all(&self.layouts)?;
-        Outcome::of(&mut cartwheel, &layout)
+        Outcome::of(&mut cartwheel, &layout, "error: ")
     }
 }
 

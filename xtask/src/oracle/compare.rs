@@ -31,8 +31,9 @@ pub(super) fn images(docker: &Image, cartwheel: &Image) -> Vec<Difference> {
 
 /// What there is to say when one or both did not build: nothing if both did not.
 pub(super) fn outcomes(docker: Option<&str>, cartwheel: Option<&str>) -> Vec<Difference> {
-    let describe =
-        |said: Option<&str>| said.map_or("builds".to_owned(), |said| format!("fails: {}", said.trim()));
+    let describe = |said: Option<&str>| {
+        said.map_or("builds".to_owned(), |said| format!("fails: {}", said.replace('\n', "\n            ")))
+    };
     // A panic is no answer, whatever Docker says.
     let panics = cartwheel.is_some_and(|said| said.contains("panicked"));
     if docker.is_some() == cartwheel.is_some() && !panics {
