@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cartwheel_build::{Epoch, Ground, Prepared, layer_of, tree_of};
 use cartwheel_oci::Below;
 use cartwheel_oci::layer::{self, Encoding};
-use cartwheel_python::{LockedWheel, PythonVersion, Scheme, WheelLocation};
+use cartwheel_python::{LockedWheel, PythonVersion, Scheme, Tool, WheelLocation};
 use cartwheel_store::{Blob, Digest, Hasher, Store};
 
 use crate::Result;
@@ -47,7 +47,8 @@ fn convert(wheels: &[PathBuf], write: impl Fn(&Prepared, &Ground<'_>) -> Result 
         for path in wheels {
             let (scheme, ground, write, failure) = (&scheme, &ground, &write, &failure);
             pool.spawn_fifo(move |_| {
-                let convert = || write(&Prepared::open(&locked(path), Blob::open(path)?, scheme)?, ground);
+                let convert =
+                    || write(&Prepared::open(&locked(path), Blob::open(path)?, scheme, Tool::Pip)?, ground);
                 if let Err(error) = convert() {
                     *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }

@@ -16,9 +16,10 @@ use crate::command;
 /// Which crates of the workspace a crate may use. `bench` and `testkit` may use what they measure or double.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("cartwheel-store", &[]),
+    ("cartwheel-transfer", &["cartwheel-store"]),
     ("cartwheel-dockerfile", &[]),
-    ("cartwheel-oci", &["cartwheel-store"]),
-    ("cartwheel-python", &["cartwheel-store"]),
+    ("cartwheel-oci", &["cartwheel-store", "cartwheel-transfer"]),
+    ("cartwheel-python", &["cartwheel-store", "cartwheel-transfer"]),
     ("cartwheel-build", &["cartwheel-dockerfile", "cartwheel-oci", "cartwheel-python", "cartwheel-store"]),
     (
         "cartwheel",
@@ -55,6 +56,7 @@ pub(crate) fn findings(root: &Path) -> Result<Vec<String>> {
         missing_forbid(&sources),
         forgotten_tests(&files),
         dead_paths(root, &files),
+        undocumented_options(&files),
     ]
     .concat())
 }
@@ -217,6 +219,51 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The page that says which options of pip and uv are understood.
+const OPTIONS_PAGE: &str = "docs/dockerfile.md";
+
+/// The tables of options, and how the page's sections about them begin.
+const OPTIONS: [(&str, &str); 2] =
+    [("crates/build/src/recognise/pip.rs", "`pip"), ("crates/build/src/recognise/uv.rs", "`uv")];
+
+/// Options and variables of the recogniser that do not stand in the row of the page where they belong.
+fn undocumented_options(files: &[File]) -> Vec<String> {
+    let text =
+        |path| files.iter().find(|file| file.path == Path::new(path)).map_or("", |file| file.text.as_str());
+    let mut findings = Vec::new();
+    for (table, heading) in OPTIONS {
+        let sections = text(OPTIONS_PAGE).split("\n#### ").filter(|section| section.starts_with(heading));
+        let rows: Vec<&str> = sections.flat_map(str::lines).collect();
+        for (name, verdict) in text(table).lines().flat_map(options) {
+            let is_there = |row: &&str| row.contains(&format!("`{name}`")) && row.contains(verdict);
+            if !rows.iter().any(is_there) {
+                findings
+                    .push(format!("{OPTIONS_PAGE}: does not say of `{name}` that it is {verdict} ({table})"));
+            }
+        }
+    }
+    findings
+}
+
+/// The names in one line of a table, and the words for its meaning in the page.
+fn options(line: &str) -> Vec<(String, &'static str)> {
+    let (names, rest) = if let Some((_, entry)) = line.split_once("(&[\"-") {
+        let (names, rest) = entry.split_once(']').unwrap_or((entry, ""));
+        (format!("\"-{names}"), rest)
+    } else if let Some((_, entry)) = line.split_once(" variable(\"") {
+        let (name, rest) = entry.split_once('"').unwrap_or((entry, ""));
+        (format!("\"UV_{name}\""), rest)
+    } else {
+        return Vec::new();
+    };
+    let verdict = match rest.split("Meaning::").nth(1) {
+        Some(meaning) if meaning.starts_with("Nothing") => "change nothing",
+        Some(meaning) if !meaning.starts_with("Refused") => "honoured",
+        _ => "not recognised",
+    };
+    names.split('"').skip(1).step_by(2).map(|name| (name.to_owned(), verdict)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +291,24 @@ mod tests {
 
     fn file(path: &str, text: &str) -> File {
         File { path: path.into(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn an_option_in_no_row_or_the_wrong_one_is_found() {
+        let table = "    one(&[\"-r\", \"--requirement\"], Meaning::Requirement),\n    flag(&[\"--dry-run\"], PROBES),\n";
+        let check = |rows: &str| {
+            let page = format!(
+                "# x\n\n#### `pip install`\n\n{rows}\n\n#### `uv sync`\n\n| `--dry-run` | not recognised |\n"
+            );
+            undocumented_options(&[file(OPTIONS[0].0, table), file(OPTIONS_PAGE, &page)]).len()
+        };
+        assert_eq!(check("| `-r` `--requirement` | honoured |\n| `--dry-run` | not recognised: x |"), 0);
+        assert_eq!(check("| `-r` `--requirement` | honoured |"), 1);
+        assert_eq!(check("| `-r`, `--dry-run` | honoured |"), 2);
+        assert_eq!(
+            options("    variable(\"NO_CACHE\", Kind::Flag, Meaning::Nothing),"),
+            [("UV_NO_CACHE".to_owned(), "change nothing")]
+        );
     }
 
     #[test]

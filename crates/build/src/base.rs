@@ -1,19 +1,21 @@
-//! The base image: brought into the store, and looked at once.
+//! The images that a build begins with or copies from.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use cartwheel_oci::{
-    Below, Descriptor, Image, ImageLayout, Layer, LayerFacts, Node, Platform, Reference, Source, import_blob,
+    Descriptor, Documents, Image, ImageLayout, Platform, Reference, RegistryClient, import_blob,
+    remember_origin,
 };
-use cartwheel_store::Store;
+use cartwheel_store::{Key, Record, Store};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::images::ImageRecord;
-use crate::interpreter::{EXTRACT_VERSION, Interpreter, interesting};
 
 /// Where a base image is, as `--base` says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,128 +64,103 @@ impl fmt::Display for BaseReference {
     }
 }
 
-/// A base image whose blobs are in the store.
-#[derive(Debug)]
-pub struct Base {
-    /// The image.
-    pub image: Image,
-    /// What its layers make.
-    pub below: Below,
-    /// Its Python.
-    pub interpreter: Interpreter,
+/// The images that a build begins with: found here or elsewhere, each once.
+pub struct Images<'a> {
+    store: &'a Store,
+    registries: Option<&'a RegistryClient>,
+    pull: bool,
+    found: Mutex<HashMap<(String, String), Image>>,
 }
 
-/// A distribution that is installed in the base.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Installed {
-    pub(crate) version: String,
-    /// The paths of its files in the image.
-    pub(crate) files: Vec<String>,
-}
-
-impl Base {
-    /// Finds the image, copies what the store lacks of it and reads its layers, each once in the store's life.
-    pub fn open(store: &Store, reference: &BaseReference, platform: &Platform) -> Result<Self> {
-        let image = import(store, reference, platform)?;
-        let facts: Result<Vec<LayerFacts>> =
-            image.layers().par_iter().map(|layer| facts(store, layer)).collect();
-        let below = Below::stack(facts?);
-        let interpreter = Interpreter::find(image.config(), &below)?;
-        Ok(Self { image, below, interpreter })
+impl<'a> Images<'a> {
+    /// The images of `store`.
+    pub fn new(store: &'a Store) -> Self {
+        Self { store, registries: None, pull: false, found: Mutex::default() }
     }
 
-    /// What pip would find installed for the base's Python, by normalised name.
-    pub(crate) fn installed(&self) -> BTreeMap<String, Installed> {
-        let library = self.interpreter.scheme.purelib.trim_start_matches('/');
-        let found = self.below.children(library).filter_map(|(path, node)| {
-            let record = node.extract()?;
-            let folder = path.strip_prefix(library)?.strip_prefix('/')?.strip_suffix(".dist-info/RECORD")?;
-            let (name, version) = folder.split_once('-')?;
-            let files = recorded_files(record, library);
-            Some((normalised(name), Installed { version: version.to_owned(), files }))
-        });
-        found.collect()
+    /// The images of the store and of registries. With `pull`, registries are asked for what is here, too.
+    #[must_use]
+    pub fn with_registries(self, registries: &'a RegistryClient, pull: bool) -> Self {
+        Self { registries: Some(registries), pull, ..self }
     }
 
-    /// Whether `/etc/passwd` of the base has this user.
-    pub(crate) fn has_user(&self, name: &str) -> bool {
-        let passwd = self.below.get("etc/passwd").and_then(Node::extract).unwrap_or_default();
-        passwd.lines().any(|line| line.split(':').next() == Some(name))
+    /// Where layers can be had that the store lacks.
+    pub(crate) fn registries(&self) -> Option<&'a RegistryClient> {
+        self.registries
     }
-}
 
-/// PEP 503.
-fn normalised(name: &str) -> String {
-    let mut normalised = String::new();
-    for part in name.split(['-', '_', '.']).filter(|part| !part.is_empty()) {
-        if !normalised.is_empty() {
-            normalised.push('-');
+    /// Finds an image. Layers that lie in a registry stay there.
+    pub fn open(&self, reference: &BaseReference, platform: &Platform) -> Result<Image> {
+        let key = (reference.to_string(), platform.to_string());
+        let known = |found: &HashMap<_, Image>| found.get(&key).cloned();
+        if let Some(found) = known(&self.found.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(found);
         }
-        normalised.push_str(&part.to_lowercase());
+        let image = self.find(reference, platform)?;
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, image.clone());
+        Ok(image)
     }
-    normalised
-}
 
-/// The paths that a RECORD lists, in the image. Those that leave the root, and those that are absolute, are left out: they
-/// decide what is removed, and a hostile RECORD must not choose that (GHSA-pjjw-68hj-v9mw).
-fn recorded_files(record: &str, library: &str) -> Vec<String> {
-    let resolve = |path: &str| {
-        let mut parts: Vec<&str> = library.split('/').collect();
-        for part in path.split('/') {
-            match part {
-                "" => return None,
-                "." => {}
-                ".." => drop(parts.pop()?),
-                name => parts.push(name),
+    fn find(&self, reference: &BaseReference, platform: &Platform) -> Result<Image> {
+        let failed = |source: cartwheel_oci::Error| {
+            Error::from(ErrorKind::Base { reference: reference.to_string(), source: Box::new(source) })
+        };
+        match reference {
+            BaseReference::Layout { path, name } => {
+                let layout = ImageLayout::open(path).map_err(failed)?;
+                let descriptor = layout.find(name.as_deref()).map_err(failed)?;
+                let image = Image::read(&layout, descriptor, platform).map_err(failed)?;
+                let layers: Vec<&Descriptor> = image.layers().iter().map(|layer| &layer.descriptor).collect();
+                let import = |layer: &Descriptor| import_blob(self.store, &layout, layer);
+                layers.into_par_iter().try_for_each(import).map_err(failed)?;
+                Ok(image)
             }
+            BaseReference::Image(name) => self.find_by_name(name, platform, &failed),
         }
-        Some(parts.join("/"))
-    };
-    let path = |line: &str| match line.strip_prefix('"') {
-        Some(quoted) => quoted.split_once('"').map(|(path, _)| path.to_owned()),
-        None => line.split(',').next().map(str::to_owned),
-    };
-    record.lines().filter_map(path).filter_map(|path| resolve(&path)).collect()
-}
+    }
 
-fn import(store: &Store, reference: &BaseReference, platform: &Platform) -> Result<Image> {
-    let failed = |source: cartwheel_oci::Error| {
-        Error::from(ErrorKind::Base { reference: reference.to_string(), source: Box::new(source) })
-    };
-    match reference {
-        BaseReference::Layout { path, name } => {
-            let layout = ImageLayout::open(path).map_err(failed)?;
-            let descriptor = layout.find(name.as_deref()).map_err(failed)?;
-            let image = Image::read(&layout, descriptor, platform).map_err(failed)?;
-            import_layers(store, &layout, &image).map_err(failed)?;
-            Ok(image)
+    /// An image by its name: one that was built or pulled, one that a registry gave before, or one that it gives now.
+    fn find_by_name(
+        &self,
+        name: &Reference,
+        platform: &Platform,
+        failed: &dyn Fn(cartwheel_oci::Error) -> Error,
+    ) -> Result<Image> {
+        if let Some(record) = self.store.get(&ImageRecord::key(name)).filter(|_| !self.pull) {
+            return Image::read(self.store, &record.manifest, platform).map_err(failed);
         }
-        BaseReference::Image(name) => {
-            let found = store.get(&ImageRecord::key(name));
-            let record = found.ok_or_else(|| ErrorKind::BaseNotLocal { reference: reference.to_string() })?;
-            Image::read(store, &record.manifest, platform).map_err(failed)
+        let Some(registries) = self.registries else {
+            return Err(ErrorKind::BaseNotLocal { reference: name.familiar() }.into());
+        };
+        let key = Key::<ResolvedRecord>::new().with("name", name).with("platform", platform);
+        let kept = self.store.get(&key).filter(|_| !self.pull);
+        if let Some(kept) = kept
+            && let Ok(image) = Image::read(self.store, &kept.manifest, platform)
+        {
+            return Ok(image);
         }
+        let repository = registries.repository(name);
+        let descriptor = repository.resolve(name).map_err(failed)?;
+        let manifest = Image::pick(&repository, &descriptor, platform).map_err(failed)?;
+        let image = Image::read(&repository, &manifest, platform).map_err(failed)?;
+        // The documents are small, and the next build then asks nobody.
+        let (documents, _) = Documents::read(&repository, &manifest).map_err(failed)?;
+        self.store.put_blob(&documents.manifest)?;
+        self.store.put_blob(&documents.config)?;
+        remember_origin(self.store, image.layers(), name)?;
+        self.store.put(&key, &ResolvedRecord { manifest })?;
+        Ok(image)
     }
 }
 
-fn import_layers(store: &Store, source: &dyn Source, image: &Image) -> cartwheel_oci::Result<()> {
-    let layers: Vec<&Descriptor> = image.layers().iter().map(|layer| &layer.descriptor).collect();
-    layers.into_par_iter().try_for_each(|layer| import_blob(store, source, layer))
+/// What a registry said a name is.
+#[derive(Debug, Serialize, Deserialize)]
+struct ResolvedRecord {
+    manifest: Descriptor,
 }
 
-fn facts(store: &Store, layer: &Layer) -> Result<LayerFacts> {
-    let key = LayerFacts::key(layer.descriptor.digest, EXTRACT_VERSION);
-    if let Some(facts) = store.get(&key) {
-        return Ok(facts);
-    }
-    let failed = |source| ErrorKind::BaseLayer { layer: layer.descriptor.digest.to_string(), source };
-    let blob = store.expect_blob(layer.descriptor.digest)?;
-    let (read, facts) = LayerFacts::read(blob.reader(), interesting).map_err(failed)?;
-    if read.diff_id != layer.diff_id {
-        return Err(failed(std::io::Error::other("its tar has another diff ID than the config says")).into());
-    }
-    store.put(&key, &facts)?;
-    Ok(facts)
+impl Record for ResolvedRecord {
+    const KIND: &'static str = "resolved-1";
 }
 
 #[cfg(test)]
@@ -201,17 +178,5 @@ mod tests {
         assert_eq!(parse("oci-layout:///a.b/c:tag"), layout("/a.b/c", Some("tag")));
         assert_eq!(parse("oci-archive://x.tar@sha256:12"), layout("x.tar", Some("sha256:12")));
         assert_eq!(parse("python:3.13-slim").to_string(), "python:3.13-slim");
-    }
-
-    #[test]
-    fn records_do_not_choose_files_outside() {
-        let record =
-            "pip/a.py,sha256=x,1\n../../../bin/pip,,\n\"a,b.py\",,\n/etc/passwd,,\n../../../../../../x,,\n";
-        let files = recorded_files(record, "usr/local/lib/python3.13/site-packages");
-        let library = "usr/local/lib/python3.13/site-packages";
-        assert_eq!(
-            files,
-            [format!("{library}/pip/a.py"), "usr/local/bin/pip".into(), format!("{library}/a,b.py")]
-        );
     }
 }

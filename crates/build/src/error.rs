@@ -186,11 +186,81 @@ pub enum ErrorKind {
         /// Which files.
         source: TreeError,
     },
-    /// A link of the base image goes round in circles.
-    #[error("`/{path}` leads in circles in the base image")]
+    /// Links go round in circles.
+    #[error("the links of `/{path}` lead in circles")]
     LinkLoop {
         /// The path.
         path: String,
+    },
+    /// The Dockerfile is wrong.
+    #[error("the Dockerfile cannot be built\n{}", diagnostics.trim_end())]
+    Dockerfile {
+        /// What is wrong with it, each with its place.
+        diagnostics: String,
+    },
+    /// There is no such build context.
+    #[error("there is no build context `{name}`")]
+    NoContext {
+        /// The context's name.
+        name: String,
+    },
+    /// An operation of the Dockerfile failed.
+    #[error("{place}: {text}")]
+    Instruction {
+        /// The Dockerfile and the line.
+        place: String,
+        /// The instruction, as progress shows it.
+        text: String,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// A command has to be run, which this version cannot.
+    #[error("the command cannot be done without running it: {reason}")]
+    NotRecognised {
+        /// Which word was not understood, and why.
+        reason: String,
+    },
+    /// A source of `COPY` is not there.
+    #[error("`{path}` was not found")]
+    SourceNotFound {
+        /// As it was looked for.
+        path: String,
+    },
+    /// A source of `ADD` of a kind that cannot be had.
+    #[error("`{source_name}` cannot be added")]
+    SourceKind {
+        /// As it is written.
+        source_name: String,
+    },
+    /// A pattern of `--exclude` or `--parents` cannot be used.
+    #[error("could not read a pattern")]
+    Pattern {
+        /// Why.
+        source: cartwheel_dockerfile::Error,
+    },
+    /// Something that is no directory is where one is needed.
+    #[error("`{path}` is there already and no directory")]
+    NotDirectory {
+        /// In the image.
+        path: String,
+    },
+    /// A directory is where a file is to go.
+    #[error("`{path}` is a directory, and a file does not replace one")]
+    IsDirectory {
+        /// In the image.
+        path: String,
+    },
+    /// The value of `--chmod`.
+    #[error("`{mode}` is no mode: it is an octal number up to 07777, or changes such as `u=rwX,go=rX`")]
+    Chmod {
+        /// As it is written.
+        mode: String,
+    },
+    /// A group that the stage does not have.
+    #[error("there is no group `{group}` in /etc/group")]
+    UnknownGroup {
+        /// As given.
+        group: String,
     },
 }
 
@@ -205,15 +275,25 @@ impl Error {
         let hint = match &*self.kind {
             ErrorKind::Image(error) => return error.hints(),
             ErrorKind::Base { source, .. } => return source.hints(),
+            ErrorKind::Instruction { source, .. } => return source.hints(),
             ErrorKind::NoUv => "install it (`pip install uv`), so that it is on the PATH",
             ErrorKind::BaseNotLocal { .. } => {
-                "registries are not read yet: give an OCI layout (`--base oci-layout://DIR[:TAG]`), an archive (`--base oci-archive://FILE`), or the tag of an image built here (`cartwheel images`)"
+                "pull it (`cartwheel pull`), or give an OCI layout or archive in its place: `--base oci-layout://DIR[:TAG]` for a project, `--build-context NAME=oci-layout://DIR[:TAG]` for a Dockerfile"
             }
             ErrorKind::NoPython { .. } | ErrorKind::UnknownPython { .. } => {
                 "choose a base with Python, such as python:3.13-slim, with `--base`"
             }
             ErrorKind::ExternallyManaged { .. } => {
                 "pip refuses it too: choose a base with its own Python (python:3.13-slim) or one with a virtual environment on its PATH"
+            }
+            ErrorKind::NotRecognised { .. } => {
+                "this version runs no commands; `cartwheel plan` shows what each instruction becomes"
+            }
+            ErrorKind::SourceNotFound { .. } => {
+                "paths are those of the build context (or of `--from`); `.dockerignore` may exclude it"
+            }
+            ErrorKind::SourceKind { .. } => {
+                "only files and archives of the build context are added by this version"
             }
             ErrorKind::NoRequirements { .. } => "name the requirement files with `-r FILE`",
             ErrorKind::NoApplication { .. } => {
@@ -236,6 +316,7 @@ impl Error {
             ErrorKind::Io { source, .. } => !not_found(source),
             ErrorKind::Image(error) => is_environment_of_image(error),
             ErrorKind::Base { source, .. } => is_environment_of_image(source),
+            ErrorKind::Instruction { source, .. } => source.is_environment(),
             ErrorKind::Python(error) => match error.kind() {
                 cartwheel_python::ErrorKind::Resolve(error) => error.is_environment(),
                 cartwheel_python::ErrorKind::Fetch(_) | cartwheel_python::ErrorKind::Read { .. } => true,
@@ -259,6 +340,11 @@ fn is_environment_of_image(error: &cartwheel_oci::Error) -> bool {
         cartwheel_oci::ErrorKind::Store(error) => {
             !matches!(error.kind(), cartwheel_store::ErrorKind::DigestMismatch { .. })
         }
+        cartwheel_oci::ErrorKind::Registry(_)
+        | cartwheel_oci::ErrorKind::Engine { .. }
+        | cartwheel_oci::ErrorKind::EngineRefused { .. }
+        | cartwheel_oci::ErrorKind::Network { .. }
+        | cartwheel_oci::ErrorKind::CredentialHelper { .. } => true,
         _ => false,
     }
 }

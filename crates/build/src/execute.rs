@@ -1,27 +1,80 @@
-//! Executing a plan: the missing layers are made, the image is put together and kept.
+//! Executing a graph: the missing layers are made, the image is put together and kept.
 //!
-//! Network and processor overlap: as soon as a wheel is there it is opened on the thread pool, and spliced at once if it
-//! will be a layer of its own whatever the others are. What can only be decided when all are open (conflicts, and with them
-//! the shared layer) comes last and is small.
+//! Stages come one after the other, and in a stage the operations. Each is first decided: what it would do, given what lies
+//! below, and whether that was done before. Then it is done, or, in a plan, only noted.
+//!
+//! # Two ways to find a layer again
+//!
+//! 1. By the *chain*: the base, everything done since, and this operation. One record says which layers came of it. This is
+//!    why a build that changes nothing opens no layer and lists no directory of the base.
+//! 2. By *content*: what is copied, which wheels. What lies below is no part of it, so a new base or a changed line above
+//!    costs a manifest (see the table at the crate's root).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use cartwheel_oci::{History, Image, ImageConfig, Layer, Reference};
-use cartwheel_python::{FetchEvent, FetchOptions, LockedWheel, fetch};
-use cartwheel_store::{Blob, Key, Record, Store};
+use cartwheel_oci::layer::{Encoding, Tree};
+use cartwheel_oci::{History, Image, Layer, Reference};
+use cartwheel_python::{FetchOptions, IndexSettings};
+use cartwheel_store::{Digest, Key, Record, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Base, Installed};
-use crate::error::{Error, Result};
-use crate::graph::ConfigChange;
-use crate::ground::Ground;
+use crate::base::Images;
+use crate::contexts::Contexts;
+use crate::copy::{Changes, Destination, layer_key};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{ConfigChange, Graph, Op, OpKind, Stage, StageBase};
 use crate::images::keep_image;
-use crate::pack::{Parcel, pack};
-use crate::packages::{Epoch, Prepared, find_or_make, layer_of, parcels, removal_layer};
-use crate::plan::{CopyStep, InstallStep, PackRecord, PackedLayer, Plan, Step, copied_line};
-use crate::progress::{Event, Outcome, Progress};
+use crate::install::{PackRecord, PackedLayer};
+use crate::owner::owner;
+use crate::packages::{Epoch, find, find_or_make};
+use crate::plan::{Plan, PlannedStep, StepState};
+use crate::progress::{Outcome, Progress, Steps};
+use crate::stage::StageState;
+
+/// What building a graph depends on besides the graph and the files.
+#[derive(Debug)]
+pub struct BuildOptions<'a> {
+    /// The names that the image gets in the store; what was resolved for the first of them before is preferred.
+    pub names: &'a [Reference],
+    /// The user's `uv`, which resolves requirements.
+    pub uv: Option<PathBuf>,
+    /// Some Python of the user's, of any version, that uv may ask about itself; without it, uv searches.
+    pub interpreter: Option<PathBuf>,
+    /// The user's package indexes.
+    pub index: IndexSettings,
+    /// The environment, for `${NAME}` in requirement files.
+    pub variables: BTreeMap<String, String>,
+    /// Which stages are done anew, although they were done before.
+    pub no_cache: NoCache,
+    /// When files of ours were changed.
+    pub epoch: Epoch,
+    /// How many layers a build may add.
+    pub budget: usize,
+    /// Labels that the image gets besides its own.
+    pub labels: Vec<(String, String)>,
+    /// How distributions are fetched.
+    pub fetch: FetchOptions,
+    /// The content of the user's netrc.
+    pub netrc: Option<String>,
+    /// The current time, RFC 3339.
+    pub now: &'a str,
+}
+
+/// Which stages are done anew: `--no-cache`, `--no-cache-filter`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NoCache {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// Those of these names.
+    Stages(Vec<String>),
+}
+
+/// How many layers a build may add: leaves room for base and child images under the 127 of overlay runtimes.
+pub const DEFAULT_BUDGET: usize = 48;
 
 /// An image that was built and is in the store.
 #[derive(Debug)]
@@ -44,255 +97,274 @@ impl Record for CreatedRecord {
     const KIND: &'static str = "created-1";
 }
 
-/// What executing a plan depends on besides the plan.
-#[derive(Debug)]
-pub struct ExecuteOptions<'a> {
-    /// The names that the image gets in the store.
-    pub names: &'a [Reference],
-    /// How wheels are fetched.
-    pub fetch: &'a FetchOptions,
-    /// The current time, RFC 3339.
-    pub now: &'a str,
+/// What a build works with.
+pub struct Workshop<'a> {
+    /// Where everything is kept.
+    pub store: &'a Store,
+    /// Where bases come from.
+    pub images: &'a Images<'a>,
+    /// Where copied files come from.
+    pub contexts: &'a Contexts,
 }
 
-/// Makes what the plan says and keeps the image in the store.
+/// Makes what the graph says and keeps the image in the store.
 pub fn execute(
-    store: &Store,
-    plan: &Plan,
-    options: &ExecuteOptions<'_>,
+    workshop: &Workshop<'_>,
+    graph: &Graph,
+    options: &BuildOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<Built> {
-    let execution = Execution {
-        store,
-        plan,
-        fetch_options: options.fetch,
-        progress,
-        step: AtomicUsize::new(0),
-        made: AtomicUsize::new(0),
-    };
-    let mut image = plan.base.image.clone();
-    let below = image.layers().len();
-    for step in &plan.steps {
-        image = match step {
-            Step::Install(step) => execution.install(image, step)?,
-            Step::Copy(step) => execution.copy(image, step)?,
-            Step::Configure(change) => configure(image, change),
-        };
-    }
-    let image = dated(store, image, plan.epoch, options.now)?;
-    keep_image(store, &image, options.names)?;
-    let made = execution.made.into_inner();
+    let steps = Steps::new(progress);
+    let engine = Engine { workshop, graph, options, steps: &steps, only_plan: false };
+    let (state, below) = engine.run(&mut Vec::new())?;
+    let image = labelled(state.image, &options.labels);
+    let image = dated(workshop.store, image, options.epoch, options.now)?;
+    keep_image(workshop.store, &image, options.names)?;
+    let made = steps.layers_made();
     let reused = (image.layers().len() - below).saturating_sub(made);
     Ok(Built { image, made, reused })
 }
 
-struct Execution<'a> {
-    store: &'a Store,
-    plan: &'a Plan,
-    fetch_options: &'a FetchOptions,
-    progress: &'a dyn Progress,
-    step: AtomicUsize,
-    made: AtomicUsize,
+/// Says what [`execute`] would do, step by step. Makes nothing.
+pub fn plan(
+    workshop: &Workshop<'_>,
+    graph: &Graph,
+    options: &BuildOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Plan> {
+    let steps = Steps::new(progress);
+    let engine = Engine { workshop, graph, options, steps: &steps, only_plan: true };
+    let mut lines = Vec::new();
+    engine.run(&mut lines)?;
+    Ok(Plan { steps: lines })
 }
 
-impl Execution<'_> {
-    fn install(&self, image: Image, step: &InstallStep) -> Result<Image> {
-        let packed = match &step.packed {
-            Some(packed) => {
-                self.timed(&format!("install {} packages", step.wheels.len()), || Ok(((), Outcome::Cached)))?;
-                packed.clone()
+pub(crate) struct Engine<'a> {
+    pub(crate) workshop: &'a Workshop<'a>,
+    pub(crate) graph: &'a Graph,
+    pub(crate) options: &'a BuildOptions<'a>,
+    pub(crate) steps: &'a Steps<'a>,
+    pub(crate) only_plan: bool,
+}
+
+/// An operation and its stage.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'g> {
+    pub(crate) stage: &'g Stage,
+    pub(crate) op: &'g Op,
+}
+
+/// What an operation came to.
+pub(crate) struct Done {
+    /// How it shows in a plan.
+    pub(crate) state: StepState,
+    /// More about it.
+    pub(crate) details: Vec<String>,
+}
+
+impl Done {
+    pub(crate) fn new(state: StepState) -> Self {
+        Self { state, details: Vec::new() }
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// Goes through all stages; gives the target, and how many layers its base had.
+    fn run(&self, plan: &mut Vec<PlannedStep>) -> Result<(StageState<'a>, usize)> {
+        let mut done: Vec<StageState<'a>> = Vec::new();
+        let mut below = 0;
+        for stage in &self.graph.stages {
+            let state = self.begin(stage, &done)?;
+            below = state.image.layers().len();
+            if self.only_plan {
+                plan.push(PlannedStep {
+                    line: None,
+                    text: format!("FROM {}", stage.base),
+                    state: StepState::Base,
+                    details: vec![format!("{below} layers")],
+                });
             }
-            None => self.pack_wheels(step)?,
-        };
-        for warning in &packed.warnings {
-            self.progress.event(&Event::Warning(warning.clone()));
+            let state = self.stage(stage, state, &done, plan)?;
+            done.push(state);
         }
-        Ok(packed.layers.into_iter().fold(image, |image, packed| {
-            image.append(packed.layer, History { created_by: Some(packed.created_by), ..History::default() })
-        }))
+        let target = done.pop().expect("invariant: every lowering gives a stage");
+        Ok((target, below))
     }
 
-    fn pack_wheels(&self, step: &InstallStep) -> Result<PackRecord> {
-        let base = &self.plan.base;
-        let scheme = &base.interpreter.scheme;
-        let ground = Ground::new(&base.below, &[&scheme.purelib, &scheme.platlib], self.plan.epoch.mtime())?;
-        let mut layers = self.removal(base, step)?;
-        let prepared = self.prepare_all(&step.wheels, &ground)?;
-        let (parcels, warnings) = parcels(&prepared);
-        for group in pack(&parcels, self.plan.budget) {
-            let wheels: Vec<&Prepared> = group.iter().map(|&index| &prepared[index]).collect();
-            let locked: Vec<&LockedWheel> = group.iter().map(|&index| &step.wheels[index]).collect();
-            let layer = self.layer(&wheels, &title(&locked), &ground)?;
-            layers.push(PackedLayer { layer, created_by: created_by(&locked) });
-        }
-        let packed = PackRecord { layers, warnings };
-        self.store.put(&step.key, &packed)?;
-        Ok(packed)
-    }
-
-    fn removal(&self, base: &Base, step: &InstallStep) -> Result<Vec<PackedLayer>> {
-        let installed = base.installed();
-        let replaced: Vec<&Installed> = step.replaced.iter().filter_map(|name| installed.get(name)).collect();
-        if replaced.is_empty() {
-            return Ok(Vec::new());
-        }
-        let library = base.interpreter.scheme.purelib.trim_start_matches('/');
-        let layer = removal_layer(self.store, &replaced, &base.below, library)?;
-        let created_by = format!("pip uninstall -y {} # cartwheel", step.replaced.join(" "));
-        Ok(vec![PackedLayer { layer, created_by }])
-    }
-
-    /// Fetches and opens all wheels, and splices at once those that are a layer of their own whatever the others are.
-    fn prepare_all(&self, wheels: &[LockedWheel], ground: &Ground<'_>) -> Result<Vec<Prepared>> {
-        let alone = alone(wheels, self.plan.budget);
-        let slots: Vec<Mutex<Option<Prepared>>> = wheels.iter().map(|_| Mutex::new(None)).collect();
-        let failure = Mutex::new(None);
-        let fail = |error: Error| {
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        };
-        let (sender, receiver) = mpsc::channel::<(usize, Blob)>();
-        std::thread::scope(|threads| {
-            threads.spawn(|| {
-                let sender = sender;
-                if let Err(error) = self.fetch(wheels, &sender) {
-                    fail(error);
-                }
-            });
-            // Not on the pool: this thread only hands over, and must not keep one of the pool's from working.
-            rayon::in_place_scope_fifo(|pool| {
-                for (index, blob) in receiver {
-                    let (slots, alone, fail) = (&slots, &alone, &fail);
-                    pool.spawn_fifo(move |_| {
-                        let opened = self.prepare(&wheels[index], blob, alone[index], ground);
-                        match opened {
-                            Ok(prepared) => {
-                                *slots[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
-                            }
-                            Err(error) => fail(error),
-                        }
-                    });
-                }
-            });
-        });
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
-        let slots = slots.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
-        Ok(slots
-            .map(|slot| slot.expect("invariant: without an error, fetch gives every wheel once"))
-            .collect())
-    }
-
-    fn fetch(&self, wheels: &[LockedWheel], sender: &mpsc::Sender<(usize, Blob)>) -> Result<()> {
-        let received: Vec<AtomicUsize> = wheels.iter().map(|_| AtomicUsize::new(0)).collect();
-        let missing = |wheel: &&LockedWheel| self.store.blob(wheel.digest).is_none();
-        let total = wheels.iter().filter(missing).filter_map(|wheel| wheel.size).sum();
-        let on_event = |event: FetchEvent| match event {
-            FetchEvent::Progress { index, received: now } => {
-                received[index].store(now as usize, Ordering::Relaxed);
-                let bytes = received.iter().map(|bytes| bytes.load(Ordering::Relaxed) as u64).sum();
-                self.progress.event(&Event::Downloaded { bytes, total });
+    fn begin(&self, stage: &Stage, done: &[StageState<'a>]) -> Result<StageState<'a>> {
+        match &stage.base {
+            StageBase::Scratch => {
+                Ok(StageState::new(self.workshop.store, Image::scratch(&stage.platform), None))
             }
-            FetchEvent::Retrying { index, reason, .. } => {
-                let name = &wheels[index].filename;
-                self.progress
-                    .event(&Event::Warning(format!("download of `{name}` is tried again: {reason}")));
+            StageBase::Stage(index) => Ok(done[*index].child()),
+            StageBase::Image(reference) => {
+                let images = self.workshop.images;
+                let image = images.open(reference, &stage.platform)?;
+                Ok(StageState::new(self.workshop.store, image, images.registries()))
             }
-            FetchEvent::Present { .. } | FetchEvent::Started { .. } | FetchEvent::Finished { .. } => {}
-        };
-        let on_done = |index, blob| {
-            // The receiver lives as long as this thread's scope.
-            let _never_closed = sender.send((index, blob));
-        };
-        Ok(fetch(self.store, wheels, self.fetch_options, on_event, on_done)?)
+        }
     }
 
-    fn prepare(
+    fn stage(
         &self,
-        locked: &LockedWheel,
-        blob: Blob,
-        alone: bool,
-        ground: &Ground<'_>,
-    ) -> Result<Prepared> {
-        let prepared = Prepared::open(locked, blob, &self.plan.base.interpreter.scheme)?;
-        if alone {
-            self.layer(&[&prepared], &title(&[locked]), ground)?;
+        stage: &Stage,
+        mut state: StageState<'a>,
+        done: &[StageState<'a>],
+        plan: &mut Vec<PlannedStep>,
+    ) -> Result<StageState<'a>> {
+        for op in &stage.ops {
+            let came =
+                self.op(At { stage, op }, &mut state, done).map_err(|source| self.placed(op, source))?;
+            if self.only_plan {
+                let Done { state, details } = came;
+                plan.push(PlannedStep { line: op.line, text: op.text.clone(), state, details });
+            }
         }
-        Ok(prepared)
+        if let Some(result) = &stage.config {
+            let platform = stage.platform.clone();
+            state.image = state.image.with_config(|config| {
+                config.config = result.config.clone();
+                config.architecture.clone_from(&platform.architecture);
+                match &result.author {
+                    Some(author) => drop(config.other.insert("author".to_owned(), author.clone().into())),
+                    None => drop(config.other.remove("author")),
+                }
+            });
+        }
+        Ok(state)
     }
 
-    /// The layer of a group. One that was made a moment ago in this build is found without a word.
-    fn layer(&self, group: &[&Prepared], title: &str, ground: &Ground<'_>) -> Result<Layer> {
-        let started = Instant::now();
-        let (layer, found) = layer_of(self.store, group, ground, self.plan.epoch)?;
-        if !found {
-            self.made.fetch_add(1, Ordering::Relaxed);
-            let size = layer.descriptor.size;
-            self.finished(
-                &format!("splice {title}"),
-                Outcome::Done(format!("{size} bytes")),
-                started.elapsed(),
-            );
-        }
-        Ok(layer)
+    /// The error with the place in the Dockerfile that it is about.
+    fn placed(&self, op: &Op, source: Error) -> Error {
+        let Some(line) = op.line else { return source };
+        let place = format!("{}:{line}", self.graph.name);
+        ErrorKind::Instruction { place, text: op.text.clone(), source: Box::new(source) }.into()
     }
 
-    fn copy(&self, image: Image, step: &CopyStep) -> Result<Image> {
-        let name = copied_line(&step.destination);
-        let layer =
-            self.timed(&format!("copy {} files to {}", step.files.len(), step.destination), || {
-                let describe = || step.tree(&self.plan.base, self.plan.epoch);
-                let (layer, found) = find_or_make(self.store, &step.key, &step.destination, describe)?;
+    fn op(&self, at: At<'_>, state: &mut StageState<'a>, done: &[StageState<'a>]) -> Result<Done> {
+        let At { stage, op } = at;
+        match &op.kind {
+            OpKind::Record => {
+                state.record(&op.created_by);
+                Ok(Done::new(StepState::Config))
+            }
+            OpKind::Configure(change) => {
+                state.image = configure(state.image.clone(), change);
+                Ok(Done::new(StepState::Config))
+            }
+            OpKind::InstallProject(source) => self.install_project(source, op, state),
+            OpKind::CopyProject { destination } => self.copy_project(destination, op, state),
+            OpKind::Copy { copy, from } => {
+                let sources = self.sources(copy, from, &stage.platform, done)?;
+                self.cached(at, state, &sources.identity(copy), |state| {
+                    let load = sources.load(copy, state)?;
+                    let tree = load.place(state.below()?, self.mtime(), &op.text)?;
+                    self.write_tree(load.identity(), tree, op, state)
+                })
+            }
+            OpKind::MakeDirectory { path, user } => {
+                let what = format!("mkdir {path} {}", user.as_deref().unwrap_or_default());
+                self.cached(at, state, &what, |state| {
+                    let owner = match user {
+                        Some(user) => Some(owner(user, &|path| state.read(path))?),
+                        None => None,
+                    };
+                    let changes = Changes { owner, mode: None };
+                    let mut destination = Destination::new(Some(state.below()?), self.mtime());
+                    let place = destination.resolve(path.trim_matches('/'))?;
+                    destination.make_directories(&place, &changes)?;
+                    let tree = destination.into_tree(&op.text)?;
+                    self.write_tree(Digest::of(b"directories"), tree, op, state)
+                })
+            }
+            OpKind::Run(run) => self.run_command(at, run, state),
+        }
+    }
+
+    /// What the operation came to the last time on this chain; or what `work` makes of it now.
+    pub(crate) fn cached(
+        &self,
+        At { stage, op }: At<'_>,
+        state: &mut StageState<'a>,
+        what: &str,
+        work: impl FnOnce(&mut StageState<'a>) -> Result<(PackRecord, Done)>,
+    ) -> Result<Done> {
+        let store = self.workshop.store;
+        let key = Key::<PackRecord>::new()
+            .with("budget", self.options.budget)
+            .with("chain", state.chain)
+            .with("format", cartwheel_oci::layer::FORMAT)
+            .with("mtime", self.mtime())
+            .with("step", what);
+        let found = store.get(&key).filter(|found| !self.is_anew(stage) && found.is_there(store));
+        let came = if let Some(found) = found {
+            self.steps.timed(&op.text, || Ok(((), Outcome::Cached)))?;
+            found.warnings.iter().for_each(|warning| self.steps.warn(warning.clone()));
+            state.push_all(&found, &op.created_by)?;
+            Done::new(StepState::Cached)
+        } else {
+            let (made, came) = work(state)?;
+            if !self.only_plan {
+                store.put(&key, &made)?;
+                state.push_all(&made, &op.created_by)?;
+            }
+            came
+        };
+        state.advance(what);
+        Ok(came)
+    }
+
+    fn is_anew(&self, stage: &Stage) -> bool {
+        match &self.options.no_cache {
+            NoCache::None => false,
+            NoCache::All => true,
+            NoCache::Stages(names) => stage
+                .name
+                .as_ref()
+                .is_some_and(|name| names.iter().any(|other| other.eq_ignore_ascii_case(name))),
+        }
+    }
+
+    /// The layer of a described tree: found by its content, or written.
+    pub(crate) fn write_tree(
+        &self,
+        identity: Digest,
+        tree: Tree,
+        op: &Op,
+        state: &mut StageState<'a>,
+    ) -> Result<(PackRecord, Done)> {
+        let mut layers = Vec::new();
+        if self.only_plan {
+            let details = vec![format!("{} files", tree.iter().count())];
+            let found = find(self.workshop.store, &layer_key(identity, &tree));
+            let came = if found.is_some() { StepState::Cached } else { StepState::Copied };
+            state.push_planned(tree)?;
+            return Ok((PackRecord::default(), Done { state: came, details }));
+        }
+        if tree.iter().next().is_some() {
+            let key = layer_key(identity, &tree);
+            let layer = self.steps.timed(&op.text, || {
+                let describe = || Ok((tree, Encoding::Compressed));
+                let (layer, found) = find_or_make(self.workshop.store, &key, &op.text, describe)?;
                 if found {
                     return Ok((layer, Outcome::Cached));
                 }
-                self.made.fetch_add(1, Ordering::Relaxed);
+                self.steps.made();
                 let size = layer.descriptor.size;
                 Ok((layer, Outcome::Done(format!("{size} bytes"))))
             })?;
-        Ok(image.append(layer, History { created_by: Some(name), ..History::default() }))
-    }
-
-    fn timed<T>(&self, name: &str, work: impl FnOnce() -> Result<(T, Outcome)>) -> Result<T> {
-        let started = Instant::now();
-        let (value, outcome) = work()?;
-        self.finished(name, outcome, started.elapsed());
-        Ok(value)
-    }
-
-    fn finished(&self, name: &str, outcome: Outcome, took: Duration) {
-        let step = self.step.fetch_add(1, Ordering::Relaxed) + 1;
-        self.progress.event(&Event::Finished { step, name: name.to_owned(), outcome, took });
-    }
-}
-
-/// Which wheels are a layer of their own if nothing is in conflict.
-fn alone(wheels: &[LockedWheel], budget: usize) -> Vec<bool> {
-    let parcel = |wheel: &LockedWheel| Parcel {
-        name: wheel.name.clone(),
-        size: wheel.size.unwrap_or(0),
-        conflicts: false,
-    };
-    let parcels: Vec<Parcel> = wheels.iter().map(parcel).collect();
-    let mut alone = vec![false; wheels.len()];
-    for group in pack(&parcels, budget) {
-        if let [index] = group[..] {
-            alone[index] = wheels[index].size.is_some();
+            layers.push(layer);
+        } else {
+            self.steps.timed(&op.text, || Ok(((), Outcome::Done("nothing to do".to_owned()))))?;
         }
+        let packed = |layer: Layer| PackedLayer { layer, created_by: op.created_by.clone() };
+        let layers = layers.into_iter().map(packed).collect();
+        Ok((PackRecord { layers, warnings: Vec::new() }, Done::new(StepState::Copied)))
     }
-    alone
-}
 
-fn title(group: &[&LockedWheel]) -> String {
-    match group {
-        [one] => format!("{} {}", one.name, one.version),
-        _ => format!("{} small packages", group.len()),
+    pub(crate) fn mtime(&self) -> u64 {
+        self.options.epoch.mtime()
     }
-}
-
-fn created_by(group: &[&LockedWheel]) -> String {
-    let pins: Vec<String> = group.iter().map(|wheel| format!("{}=={}", wheel.name, wheel.version)).collect();
-    format!("pip install {} # cartwheel", pins.join(" "))
 }
 
 fn configure(image: Image, change: &ConfigChange) -> Image {
@@ -303,7 +375,7 @@ fn configure(image: Image, change: &ConfigChange) -> Image {
     })
 }
 
-fn apply(config: &mut ImageConfig, change: &ConfigChange) {
+fn apply(config: &mut cartwheel_oci::ImageConfig, change: &ConfigChange) {
     let runtime = &mut config.config;
     match change {
         ConfigChange::WorkingDir(path) => runtime.working_dir = Some(path.clone()),
@@ -318,6 +390,13 @@ fn apply(config: &mut ImageConfig, change: &ConfigChange) {
         }
         ConfigChange::Cmd(words) => runtime.cmd = Some(words.clone()),
     }
+}
+
+fn labelled(image: Image, labels: &[(String, String)]) -> Image {
+    if labels.is_empty() {
+        return image;
+    }
+    image.with_config(|config| config.config.labels.get_or_insert_default().extend(labels.iter().cloned()))
 }
 
 /// The image with its time: the moment at which this very content was first built here, so that a build that changes

@@ -1,34 +1,117 @@
-//! The build graph: what is to be done, before anybody looks at the world.
+//! The build graph: what is to be done, before anybody looks at the files.
 //!
-//! A graph is a list of operations, each of which may use those before it. It holds names and paths, not digests: two
-//! runs of the same project have the same graph. `--emit graph` prints it.
+//! A graph is a list of stages, each of which may use those before it; the last one becomes the image. A stage is a base and
+//! operations on it, in order. It holds names and paths, not digests: two runs of the same project have the same graph.
+//! `--emit graph` prints it.
 
 use std::fmt;
 use std::path::PathBuf;
 
+use cartwheel_dockerfile::{Copy, Run};
+use cartwheel_oci::{Platform, RuntimeConfig};
+
 use crate::base::BaseReference;
 
-/// What a build is to do, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a build is to do.
+#[derive(Debug, Clone)]
 pub struct Graph {
-    /// The operations.
-    pub ops: Vec<Op>,
+    /// The Dockerfile, as messages name it.
+    pub name: String,
+    /// In order of dependency; the last is the target.
+    pub stages: Vec<Stage>,
 }
 
-/// One operation of a [`Graph`].
+/// One stage of a [`Graph`].
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Its name in the Dockerfile.
+    pub name: Option<String>,
+    /// What it begins with.
+    pub base: StageBase,
+    /// For which platform.
+    pub platform: Platform,
+    /// What is done, in order.
+    pub ops: Vec<Op>,
+    /// What its image is started with, if the operations do not say it step by step.
+    pub config: Option<StageResult>,
+}
+
+/// What a stage begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Op {
-    /// Begin with an image.
-    Base(BaseReference),
-    /// Install what these requirements resolve to.
-    Install(RequirementSource),
-    /// Copy the build context to a directory of the image.
-    Copy {
+pub enum StageBase {
+    /// Nothing.
+    Scratch,
+    /// An earlier stage, by its place in the graph.
+    Stage(usize),
+    /// An image.
+    Image(BaseReference),
+}
+
+/// The config that a stage ends with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageResult {
+    /// What a container is started with.
+    pub config: RuntimeConfig,
+    /// `MAINTAINER`.
+    pub author: Option<String>,
+}
+
+/// One operation of a [`Stage`].
+#[derive(Debug, Clone)]
+pub struct Op {
+    /// Where the Dockerfile says it, from 1.
+    pub line: Option<usize>,
+    /// As it is shown while it runs.
+    pub text: String,
+    /// As history shows it.
+    pub created_by: String,
+    /// What it is.
+    pub kind: OpKind,
+}
+
+/// What an [`Op`] does.
+#[derive(Debug, Clone)]
+pub enum OpKind {
+    /// Install what a project's requirements resolve to.
+    InstallProject(RequirementSource),
+    /// Copy a project's sources to a directory of the image: default ignores, canonical modes.
+    CopyProject {
         /// Absolute.
         destination: String,
     },
-    /// Change the image's config.
+    /// `COPY` and `ADD`.
+    Copy {
+        /// What the instruction says.
+        copy: Box<Copy>,
+        /// Where its files come from.
+        from: CopyFrom,
+    },
+    /// `WORKDIR`: the directory is made if it is not there.
+    MakeDirectory {
+        /// Absolute.
+        path: String,
+        /// Whose it will be: the stage's user.
+        user: Option<String>,
+    },
+    /// `RUN`: done without running it if it is an install that is understood to the last word.
+    Run(Box<Run>),
+    /// A change of a project's image config.
     Configure(ConfigChange),
+    /// An instruction that changes the config only; the stage's result has it.
+    Record,
+}
+
+/// Where the files of a `COPY` come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopyFrom {
+    /// The build context, or one that `--build-context` names.
+    Context(Option<String>),
+    /// An earlier stage, by its place in the graph.
+    Stage(usize),
+    /// An image.
+    Image(BaseReference),
+    /// An empty file system.
+    Nothing,
 }
 
 /// Where requirements are written.
@@ -74,26 +157,64 @@ pub enum ConfigChange {
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.ops.iter().enumerate().try_for_each(|(number, op)| writeln!(f, "{number:>2} {op}"))
+        let mut number = 0;
+        for (index, stage) in self.stages.iter().enumerate() {
+            if self.stages.len() > 1 {
+                let name = stage.name.as_deref().unwrap_or("");
+                writeln!(f, "stage {index} {name} {}", stage.platform)?;
+            }
+            writeln!(f, "{number:>2} base {}", stage.base)?;
+            for op in &stage.ops {
+                number += 1;
+                writeln!(f, "{number:>2} {}", op.kind)?;
+            }
+            number += 1;
+        }
+        Ok(())
     }
 }
 
-impl fmt::Display for Op {
+impl fmt::Display for StageBase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Base(reference) => write!(f, "base {reference}"),
-            Self::Install(RequirementSource::Files(files)) => {
+            Self::Scratch => f.write_str("scratch"),
+            Self::Stage(index) => write!(f, "stage {index}"),
+            Self::Image(reference) => reference.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for OpKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InstallProject(RequirementSource::Files(files)) => {
                 let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
                 write!(f, "install -r {}", files.join(" -r "))
             }
-            Self::Install(RequirementSource::Pyproject(path) | RequirementSource::Pylock(path)) => {
+            Self::InstallProject(RequirementSource::Pyproject(path) | RequirementSource::Pylock(path)) => {
                 write!(f, "install {}", path.display())
             }
-            Self::Install(RequirementSource::UvLock(project)) => {
+            Self::InstallProject(RequirementSource::UvLock(project)) => {
                 write!(f, "install {}", project.join("uv.lock").display())
             }
-            Self::Copy { destination } => write!(f, "copy . {destination}"),
+            Self::CopyProject { destination } => write!(f, "copy . {destination}"),
+            Self::Copy { copy, from } => write!(f, "copy {from} to {}", copy.destination),
+            Self::MakeDirectory { path, .. } => write!(f, "directory {path}"),
+            Self::Run(run) => write!(f, "run {}", run.script.as_deref().unwrap_or_default().trim()),
             Self::Configure(change) => write!(f, "config {change}"),
+            Self::Record => f.write_str("config"),
+        }
+    }
+}
+
+impl fmt::Display for CopyFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Context(None) => f.write_str("from the context"),
+            Self::Context(Some(name)) => write!(f, "from context {name}"),
+            Self::Stage(index) => write!(f, "from stage {index}"),
+            Self::Image(reference) => write!(f, "from {reference}"),
+            Self::Nothing => f.write_str("from scratch"),
         }
     }
 }

@@ -48,13 +48,6 @@ impl<'a> Ground<'a> {
         Ok(if resolved.is_empty() { name.to_owned() } else { format!("{resolved}/{name}") })
     }
 
-    /// Where a directory really is, the last part's link followed too; and whether it is there.
-    pub(crate) fn directory(&self, path: &str) -> Result<(String, bool)> {
-        let place = self.resolve(path)?;
-        let there = self.below.get(&place).is_some_and(Node::is_directory);
-        Ok((place, there))
-    }
-
     /// The directories above these places that a layer must have, by the rule.
     pub(crate) fn parents<'p>(&self, places: impl Iterator<Item = &'p str>) -> BTreeMap<String, Entry> {
         let mut parents = BTreeMap::new();

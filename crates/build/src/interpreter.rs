@@ -9,6 +9,9 @@ use cartwheel_oci::{Below, Extract, ImageConfig};
 use cartwheel_python::{Arch, Libc, PythonVersion, Scheme, Target};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{join, parent};
+use crate::recognise::PythonChoice;
+use crate::stage::StageState;
 
 /// The `PATH` of a container whose image sets none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -17,7 +20,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const MUSL: Libc = Libc::Musl { major: 1, minor: 2 };
 
 /// The version of [`interesting`]: part of the key of what was found with it.
-pub(crate) const EXTRACT_VERSION: u32 = 1;
+pub(crate) const EXTRACT_VERSION: u32 = 2;
 
 /// A Python in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,7 @@ pub(crate) fn interesting(path: &str) -> Option<Extract> {
         "libc.so.6" => Some(glibc_version),
         "pyvenv.cfg" => Some(text),
         "RECORD" if path.contains(".dist-info/") => Some(text),
+        "METADATA" if path.contains(".dist-info/") => Some(headers),
         "passwd" if path == "etc/passwd" => Some(text),
         _ => None,
     }
@@ -42,6 +46,13 @@ pub(crate) fn interesting(path: &str) -> Option<Extract> {
 
 fn text(bytes: &[u8]) -> Option<String> {
     String::from_utf8(bytes.to_vec()).ok()
+}
+
+/// What METADATA says before its long description.
+fn headers(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let end = ["\n\n", "\r\n\r\n"].iter().filter_map(|gap| text.find(gap)).min().unwrap_or(text.len());
+    text.get(..end).map(|headers| format!("{headers}\n"))
 }
 
 /// The GNU C library says which it is when it is run: «GNU C Library (…) stable release version 2.41.»
@@ -54,13 +65,18 @@ fn glibc_version(bytes: &[u8]) -> Option<String> {
 }
 
 impl Interpreter {
-    /// Finds the Python of an image.
+    /// Finds the Python of an image: the first on its `PATH`.
     pub fn find(config: &ImageConfig, below: &Below) -> Result<Self> {
         let path = config.config.env("PATH").unwrap_or(DEFAULT_PATH);
         let found = path.split(':').find_map(|folder| python_in(folder, below));
         let (folder, resolved) = found.ok_or_else(|| ErrorKind::NoPython { path: path.to_owned() })?;
+        Self::at(&folder, &resolved, config, below)
+    }
+
+    /// The Python that is `resolved` behind all links, seen in `folder`.
+    fn at(folder: &str, resolved: &str, config: &ImageConfig, below: &Below) -> Result<Self> {
         let prefix = folder.rsplit_once('/').map_or("", |(prefix, _)| prefix);
-        let version = version_in_name(&resolved)
+        let version = version_in_name(resolved)
             .or_else(|| version_in_libraries(prefix, below))
             .or_else(|| version_of(config.config.env("PYTHON_VERSION")?))
             .ok_or_else(|| ErrorKind::UnknownPython { python: format!("/{resolved}") })?;
@@ -73,6 +89,81 @@ impl Interpreter {
         let libc = libc(below).ok_or(ErrorKind::UnknownLibc)?;
         Ok(Self { scheme, target: Target { python: version, arch, libc } })
     }
+
+    /// The Python that a command means, whose variable `PATH` is `path`; or why that cannot be said.
+    pub(crate) fn choose(
+        choice: &PythonChoice,
+        path: Option<&str>,
+        state: &StageState<'_>,
+    ) -> Result<Result<Self, String>> {
+        let below = state.below()?;
+        let path = path.unwrap_or(DEFAULT_PATH);
+        let folders = || path.split(':').map(|folder| folder.trim_matches('/'));
+        let is_environment = |folder: &str| below.get(&join(parent(folder), "pyvenv.cfg")).is_some();
+        let found = match choice {
+            PythonChoice::Program(name) if name.starts_with('/') => {
+                let place = name.trim_matches('/');
+                let bin = join(place, "bin");
+                python_in(&bin, below).or_else(|| program(parent(place), name, below))
+            }
+            PythonChoice::Program(name) => folders().find_map(|folder| program(folder, name, below)),
+            PythonChoice::Script(name) => {
+                let folder = match name.trim_start_matches('/').rsplit_once('/') {
+                    Some((folder, _)) => Some(folder.to_owned()),
+                    None => {
+                        folders().find(|folder| program(folder, name, below).is_some()).map(str::to_owned)
+                    }
+                };
+                match folder {
+                    Some(folder) => script_python(&folder, name, state)?,
+                    None => return Ok(Err(format!("there is no `{name}` on the PATH (`{path}`)"))),
+                }
+            }
+            PythonChoice::Environment(folder) => {
+                let folder = folder.trim_matches('/');
+                let bin = join(folder, "bin");
+                python_in(&bin, below).filter(|_| is_environment(&bin))
+            }
+            PythonChoice::System => {
+                folders().filter(|folder| !is_environment(folder)).find_map(|folder| python_in(folder, below))
+            }
+            PythonChoice::Nearest { folder, or_system } => {
+                let mut above = Some(folder.trim_matches('/'));
+                let mut nearest = None;
+                while let Some(folder) = above.filter(|_| nearest.is_none()) {
+                    let bin = join(folder, ".venv/bin");
+                    nearest = python_in(&bin, below).filter(|_| is_environment(&bin));
+                    above = Some(parent(folder)).filter(|_| !folder.is_empty());
+                }
+                let any = || folders().find_map(|folder| python_in(folder, below));
+                nearest.or_else(|| or_system.then(any).flatten())
+            }
+        };
+        let Some((folder, resolved)) = found else {
+            return Ok(Err("the Python that it installs for is not there".to_owned()));
+        };
+        match Self::at(&folder, &resolved, state.image.config(), below) {
+            Ok(interpreter) => Ok(Ok(interpreter)),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+}
+
+/// The program in a folder, if it is a file there, and where its links lead.
+fn program(folder: &str, name: &str, below: &Below) -> Option<(String, String)> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let resolved = below.resolve(&join(folder, name))?;
+    below.get(&resolved)?.file()?;
+    Some((folder.to_owned(), resolved))
+}
+
+/// The Python that the first line of a script names.
+fn script_python(folder: &str, name: &str, state: &StageState<'_>) -> Result<Option<(String, String)>> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let text = state.read(&join(folder, name))?.unwrap_or_default();
+    let line = text.lines().next().and_then(|line| line.strip_prefix("#!")).unwrap_or_default().trim();
+    let below = state.below()?;
+    Ok(program(parent(line.trim_start_matches('/')), line, below))
 }
 
 /// The folder as it is on `PATH`, without its slash, and where the links lead.

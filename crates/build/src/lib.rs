@@ -1,62 +1,107 @@
 //! The engine: from what a team wrote to an image.
 //!
 //! ```text
-//! project ──lower──► Graph          what is to be done: names and paths, no digests        (graph.rs, project.rs)
-//! Graph   ──pin────► Plan           every input a digest, every step looked up              (plan.rs)
-//! Plan    ──execute► layers         fetch, open, splice: one task per missing layer         (execute.rs)
-//! layers + base ───► Image          config, history, manifest; kept in the store by name    (execute.rs, images.rs)
-//! Image   ──copy───► a sink         `cartwheel_oci::copy`
+//! Dockerfile ─┐
+//! project ────┴─lower──► Graph   stages of operations: names and paths, no digests          (lower.rs, graph.rs)
+//! Graph       ──execute► Image   stage by stage, operation by operation; kept by name       (execute.rs, images.rs)
+//!             ──plan───► Plan    the same walk, which decides and makes nothing             (execute.rs, plan.rs)
+//! Image       ──copy───► a sink  `cartwheel_oci::copy`
 //! ```
 //!
-//! The two forms in the middle are plain values that can be printed and compared. What decides returns one; what acts takes
-//! one. The environment, the clock and the terminal are elsewhere: whoever calls [`build`] gives paths, settings, an
-//! [`Epoch`] and somebody who listens to [`Event`]s.
+//! [`Graph`] and [`Plan`] are plain values that can be printed and compared. The environment, the clock and the terminal are
+//! elsewhere: whoever calls [`execute`] gives a [`Workshop`] (store, base images, build contexts), [`BuildOptions`], and
+//! somebody who listens to [`Event`]s.
+//!
+//! There is no plan of the whole build before its first step is done, and there cannot be: which files a `COPY` replaces, and
+//! which packages a `RUN` finds, depends on the layers below. So each operation is decided when what lies below it is known.
+//! `plan` makes this walk with layers that are described and not made.
+//!
+//! # What an operation does
+//!
+//! - `COPY`, `ADD`: [`Contexts`], stages and images are all a [`FileSet`]; `copy` selects from it, places what it selected over
+//!   what lies below, and has a tree.
+//! - `RUN`: [`recognise()`] says what a command installs, or which word it did not understand; `commands` checks what that
+//!   assumes of the image. A command that must be run ends the build.
+//! - A bare project is lowered to the same operations: install, copy, configure.
 //!
 //! # From a wheel to a layer
 //!
-//! `cartwheel_python` says which files a wheel becomes (it knows nothing of layers); `cartwheel_oci` writes layers (it knows
-//! nothing of Python). Between them, here: [`Interpreter`] finds the base's Python, `ground` says where files really go in
-//! this base, [`pack()`] which wheels share a layer, and `packages` turns one into the other.
+//! `cartwheel_python` says which wheels are meant and which files each becomes (it knows nothing of layers); `cartwheel_oci`
+//! writes layers (it knows nothing of Python). Between them, here: [`Interpreter`] finds the Python, [`Installed`] is what is
+//! there already, [`Ground`] says where files really go, [`pack()`] which wheels share a layer, `packages` turns one into the other.
 //!
-//! # What enters the key of a layer
+//! # Two ways to find a layer again
 //!
-//! | layer | key |
+//! The **chain key** of an operation names all that came before it. It is asked first, and its answer is a list of layers:
+//! nothing is opened, resolved or listed. A **content key** names what a layer will contain, and of what lies below only what
+//! decided that; it is asked when the chain has changed. A new base image or another line above changes every chain key
+//! below it and the key of no layer: such a build writes a manifest.
+//!
+//! | chain key of | names |
 //! |---|---|
-//! | packages | layer format, generation (how a wheel becomes a tree), the wheels' digests in order (with the URL of those asked for by URL), the places and generated content of their files, the modes of parent directories that the base dictates, mtime |
-//! | removed distributions | layer format, the removed paths |
-//! | application | layer format, the context's digest, the destination, the places of its files, the modes of parent directories that the base dictates, mtime |
+//! | every operation | layer format, mtime, layer budget, the diff IDs of the base, the operations since, this operation: |
+//! | `COPY`, `ADD` | paths, modes and content of what is picked in a context (the chain of a stage or image that is copied from), sources, destination, `--chown`, `--chmod`, `--exclude`, the other flags |
+//! | `WORKDIR` | the path, the user |
+//! | `RUN` | words, working directory, user, the variables that it sees, the index settings without credentials, the targets of mounts and the content of those from the context |
 //!
-//! The base's digest is in none of them: a new base costs a manifest.
+//! | content key of | names |
+//! |---|---|
+//! | copied files | layer format, what was picked (content included), and of each entry of the tree: path, kind, mode, owner, mtime, link target |
+//! | an installation | layer format, generation (how a wheel becomes a tree), mtime, layer budget, the tool, the scheme, the wheels' digests in order (with the URL of those asked for by URL), the files that it removes, all links and directories below |
+//! | one layer of packages | layer format, generation, mtime, the wheels' digests in order, the places and generated content of their files, the modes of parent directories that the base dictates |
+//! | removed distributions | layer format, the removed paths |
+//!
+//! No key holds the digest of a base's manifest, a time stamp of a file, or a password. `--no-cache` passes over chain keys and kept
+//! resolutions, never over content keys: the same content is the same layer.
 #![forbid(unsafe_code)]
 
 mod base;
+mod commands;
 mod context;
+mod contexts;
+mod copy;
 mod error;
 mod execute;
+mod files;
 mod graph;
 mod ground;
 mod images;
+mod install;
+mod installed;
 mod interpreter;
+mod lower;
+mod owner;
 mod pack;
 mod packages;
 mod plan;
 mod progress;
-mod project;
+mod projects;
+mod recognise;
+mod sources;
+mod stage;
 
-pub use base::{Base, BaseReference};
+pub use base::{BaseReference, Images};
 pub use context::{
     BuildContext, ContextFile, ContextKind, ContextTree, GitContext, StandardInput, read_ignore,
 };
+pub use contexts::Contexts;
 pub use error::{Error, ErrorKind, Result};
-pub use execute::{Built, ExecuteOptions, execute};
-pub use graph::{ConfigChange, Graph, Op, RequirementSource};
+pub use execute::{BuildOptions, Built, DEFAULT_BUDGET, NoCache, Workshop, execute, plan};
+pub use files::{FileNode, FileSet};
+pub use graph::{
+    ConfigChange, CopyFrom, Graph, Op, OpKind, RequirementSource, Stage, StageBase, StageResult,
+};
 pub use ground::Ground;
-pub use images::{ImageRecord, keep_image, list_images};
+pub use images::{ImageRecord, StoreWriter, find_image, forget_image, keep_image, list_images, name_image};
+pub use install::{InstallPlan, PackRecord, PackedLayer};
+pub use installed::Installed;
 pub use interpreter::Interpreter;
+pub use lower::{DockerfileSource, NamedContext, ProjectOptions, lower_dockerfile, lower_project};
 pub use pack::{Parcel, pack};
 pub use packages::{Epoch, LayerRecord, Prepared, layer_of, parcels, tree_of};
-pub use plan::{
-    CopyStep, DEFAULT_BUDGET, InstallStep, PackRecord, PackedLayer, Plan, PlanOptions, Step, pin,
-};
+pub use plan::{Plan, PlannedStep, StepState};
 pub use progress::{Event, Outcome, Progress, Silent};
-pub use project::{ProjectOptions, lower_project};
+pub use recognise::{
+    Asked, Assumption, Destination, InstallCommand, Installer, NotRecognised, Place, PythonChoice,
+    Recognised, RequirementFile, RunCommand, RunMount, Script, Selection, recognise,
+};

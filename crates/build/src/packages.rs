@@ -6,15 +6,16 @@ use cartwheel_oci::layer::{self, Content, ContentDigest, Encoding, Entry, LayerE
 use cartwheel_oci::{Descriptor, Layer, media_type};
 use cartwheel_python::{
     DirectUrl, FileDigest, InstallOptions, InstalledContent, InstalledFile, LockedWheel, Method, Scheme,
-    Wheel, WheelLocation, install,
+    Tool, Wheel, WheelLocation, install,
 };
 use cartwheel_store::{Blob, Digest, Key, Record, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::base::Installed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ground::Ground;
+use crate::installed::Installed;
 use crate::pack::Parcel;
+use crate::stage::remember;
 
 /// A layer that was made once and need not be made again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,10 +39,10 @@ pub struct Prepared {
 
 impl Prepared {
     /// Opens the wheel, checks all but its content, and says which files it becomes.
-    pub fn open(locked: &LockedWheel, blob: Blob, scheme: &Scheme) -> Result<Self> {
+    pub fn open(locked: &LockedWheel, blob: Blob, scheme: &Scheme, tool: Tool) -> Result<Self> {
         let wheel = Wheel::open(blob, &locked.filename)?;
         // REQUESTED would make the layer depend on who asked for the package; see docs/wheels.md.
-        let options = InstallOptions { direct_url: direct_url(locked), ..InstallOptions::default() };
+        let options = InstallOptions { direct_url: direct_url(locked), tool, ..InstallOptions::default() };
         let files = install(&wheel, scheme, &options)?;
         Ok(Self { name: locked.name.clone(), identity: identity(locked), wheel, files })
     }
@@ -229,6 +230,12 @@ fn content_digest(digest: FileDigest) -> ContentDigest {
     }
 }
 
+/// The layer under `key`, if its blob is there.
+pub(crate) fn find(store: &Store, key: &Key<LayerRecord>) -> Option<Layer> {
+    let layer = store.get(key)?.layer;
+    store.has_blob(layer.descriptor.digest, layer.descriptor.size).then_some(layer)
+}
+
 /// The layer under `key` if its blob is there; otherwise it is made from the tree that `describe` gives. Says whether it
 /// was found.
 pub(crate) fn find_or_make(
@@ -237,9 +244,7 @@ pub(crate) fn find_or_make(
     what: &str,
     describe: impl FnOnce() -> Result<(Tree, Encoding)>,
 ) -> Result<(Layer, bool)> {
-    let found = store.get(key).map(|record| record.layer);
-    if let Some(layer) = found.filter(|layer| store.has_blob(layer.descriptor.digest, layer.descriptor.size))
-    {
+    if let Some(layer) = find(store, key) {
         return Ok((layer, true));
     }
     let (tree, encoding) = describe()?;
@@ -252,6 +257,7 @@ pub(crate) fn find_or_make(
     let (digest, blob) = writer.commit()?;
     let descriptor = Descriptor::new(media_type::LAYER_GZIP, digest, blob.size());
     let layer = Layer { descriptor, diff_id: written.diff_id };
+    remember(store, &layer, &tree)?;
     store.put(key, &LayerRecord { layer: layer.clone() })?;
     Ok((layer, false))
 }

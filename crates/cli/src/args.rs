@@ -1,6 +1,5 @@
 //! The command line as the user wrote it. `docker buildx build` users find their flags under their names.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,21 +7,67 @@ use cartwheel_build::BaseReference;
 use cartwheel_oci::{Platform, Reference};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::location::Location;
+
 /// Builds container images for Python services: wheels become layers directly.
 #[derive(Debug, Parser)]
 #[command(name = "cartwheel", version, arg_required_else_help = true, args_override_self = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) registries: RegistryArguments,
+}
+
+/// How registries are reached.
+#[derive(Debug, Args)]
+pub(crate) struct RegistryArguments {
+    /// Registry (host[:port]) that may speak plain HTTP or have a certificate of its own making; may be given several times
+    #[arg(long = "insecure-registry", value_name = "HOST", global = true)]
+    pub(crate) insecure: Vec<String>,
+
+    /// Where to look first for the images of a registry: REGISTRY=HOST[:PORT][/PREFIX]; may be given several times
+    #[arg(long = "registry-mirror", value_name = "REGISTRY=HOST", global = true, value_parser = mirror)]
+    pub(crate) mirrors: Vec<(String, String)>,
+}
+
+fn mirror(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((registry, mirror)) if !registry.is_empty() && !mirror.is_empty() && !mirror.contains("://") => {
+            Ok((registry.to_owned(), mirror.to_owned()))
+        }
+        _ => Err(format!("`{text}` is not REGISTRY=HOST[:PORT][/PREFIX], as docker.io=mirror.example.org")),
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Build an image from a Python project
+    // A variant without words of its own has all of its arguments' in its help, not only the first line.
     #[command(visible_alias = "b")]
     Build(Box<BuildArguments>),
+    /// Show what each instruction would become, without building
+    ///
+    /// Takes what `cartwheel build` takes, makes nothing and sends nothing. Each instruction is shown with its line and one word:
+    /// cached (done before), spliced (wheels become layers), copied (files become a layer), config (no file changes), or sandbox (it
+    /// would have to be run, which this version does not do), and why.
+    Plan(Box<BuildArguments>),
     /// List the images in the local store
     Images(ImagesArguments),
+    Push(PushArguments),
+    /// Bring an image of a registry into the local store
+    Pull(PullArguments),
+    Copy(CopyArguments),
+    /// Bring images of the local store into Docker or Podman
+    Load(LoadArguments),
+    /// Write images of the local store to an archive
+    Save(SaveArguments),
+    /// Give an image of the local store another name
+    Tag(TagArguments),
+    /// Take names away from images of the local store
+    Rmi(RmiArguments),
+    /// Show what an image is made of
+    Inspect(InspectArguments),
     /// Tools for testing cartwheel itself
     #[command(subcommand, hide = true)]
     Debug(DebugCommand),
@@ -42,35 +87,70 @@ pub(crate) enum DebugCommand {
     },
 }
 
-/// Build an image from a Python project.
+/// Build an image from a Dockerfile, or from a bare Python project.
 ///
-/// Reads requirements.txt, uv.lock, pylock.toml or pyproject.toml (in this order), turns the wheels that they ask for into layers on top of the
-/// base image, copies the project to /app, and starts its ASGI application with uvicorn. The image is kept in the local
-/// store; --output also writes it elsewhere. Prints the image's digest.
+/// With a Dockerfile (-f, or CONTEXT/Dockerfile), makes the image that `docker build` would make: installs by pip and uv become
+/// layers directly, nothing is run for them; a RUN that has to be run ends the build. Without one, reads requirements.txt, uv.lock, pylock.toml or pyproject.toml (in this
+/// order), installs what they ask for on top of the base image, copies the project to /app, and starts its ASGI application
+/// with uvicorn. The image is kept in the local store; --push, --load and --output also bring it elsewhere. Prints the
+/// image's digest.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that buildx has")]
 pub(crate) struct BuildArguments {
-    /// The project's directory
+    /// The build context: a directory, or - for a tar (or a Dockerfile) on standard input
     pub(crate) context: PathBuf,
+
+    /// Dockerfile [default: CONTEXT/Dockerfile, if it is there]; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 
     /// Name of the image (repository[:tag]); may be given several times
     #[arg(short, long = "tag", value_name = "NAME")]
     pub(crate) tags: Vec<Reference>,
 
-    /// Base image: oci-layout://DIR[:TAG], oci-archive://FILE[:TAG], or the name of an image in the local store
-    #[arg(long, value_name = "IMAGE", default_value = "python:3.13-slim")]
-    pub(crate) base: BaseReference,
+    /// Stage to build instead of the last one
+    #[arg(long, value_name = "STAGE", help_heading = "Dockerfile")]
+    pub(crate) target: Option<String>,
 
-    /// Requirement file to install instead of those of the project; may be given several times
-    #[arg(short, long = "requirement", value_name = "FILE")]
-    pub(crate) requirements: Vec<PathBuf>,
+    /// Value of an ARG; without =, that of the environment variable; may be given several times
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]", help_heading = "Dockerfile")]
+    pub(crate) build_args: Vec<String>,
 
-    /// Where to write the image besides the local store: type=oci,dest=PATH[,tar=false] or type=docker,dest=PATH
-    #[arg(short, long, value_name = "SPEC")]
-    pub(crate) output: Option<OutputSpec>,
+    /// Another context for COPY --from and FROM: a directory, oci-layout://DIR[:TAG], oci-archive://FILE[:TAG] or docker-image://NAME
+    #[arg(long = "build-context", value_name = "NAME=VALUE", help_heading = "Dockerfile")]
+    pub(crate) build_contexts: Vec<KeyValue>,
 
-    /// Platform of the image: linux/amd64 or linux/arm64 [default: this machine's]
+    /// Platforms of the image, separated by commas [default: this machine's]; several make an image index
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
+    pub(crate) platforms: Vec<Platform>,
+
+    /// Label of the image; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub(crate) labels: Vec<KeyValue>,
+
+    /// Where to bring the image besides the local store: type=oci|docker,dest=PATH (oci: tar=false for a directory), type=registry[,name=NAME], type=image[,push=true]
+    #[arg(short, long = "output", value_name = "SPEC")]
+    pub(crate) outputs: Vec<OutputSpec>,
+
+    /// Push the image to its registry: short for --output type=registry
     #[arg(long)]
-    pub(crate) platform: Option<Platform>,
+    pub(crate) push: bool,
+
+    /// Load the image into Docker or Podman: short for --output type=docker
+    #[arg(long)]
+    pub(crate) load: bool,
+
+    /// Ask registries what the names of base images mean now, also if they were asked before
+    #[arg(long)]
+    pub(crate) pull: bool,
+
+    /// Do everything anew, although it was done before, and ask the package index again
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// Do these stages anew, although they were done before; separated by commas
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub(crate) no_cache_filter: Vec<String>,
 
     /// How to show progress
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
@@ -88,9 +168,28 @@ pub(crate) struct BuildArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) metadata_file: Option<PathBuf>,
 
-    /// Ask the package index again, although the requirements were resolved before
-    #[arg(long)]
-    pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) project: ProjectArguments,
+
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+
+    /// Print an intermediate form instead of building
+    #[arg(long, value_enum, hide = true)]
+    pub(crate) emit: Option<Emit>,
+}
+
+/// What only a bare project has to be told; each is said by a Dockerfile, if there is one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Project without a Dockerfile")]
+pub(crate) struct ProjectArguments {
+    /// Base image: oci-layout://DIR[:TAG], oci-archive://FILE[:TAG], or an image's name [default: python:3.13-slim]
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) base: Option<BaseReference>,
+
+    /// Requirement file to install instead of those of the project; may be given several times
+    #[arg(short, long = "requirement", value_name = "FILE")]
+    pub(crate) requirements: Vec<PathBuf>,
 
     /// Command of the image instead of uvicorn: a JSON array, or a line for /bin/sh
     #[arg(long, value_name = "COMMAND")]
@@ -103,10 +202,73 @@ pub(crate) struct BuildArguments {
     /// User that the image runs as: a number, or a name that the base image has; with :GROUP if wanted
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
+}
 
-    /// Print an intermediate form instead of building
-    #[arg(long, value_enum, hide = true)]
-    pub(crate) emit: Option<Emit>,
+impl ProjectArguments {
+    /// The first of these options that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.base.is_some(), "--base"),
+            (!self.requirements.is_empty(), "--requirement"),
+            (self.cmd.is_some(), "--cmd"),
+            (self.entrypoint.is_some(), "--entrypoint"),
+            (self.user.is_some(), "--user"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
+    }
+}
+
+/// What commands see that have to be run. No command of a Dockerfile is run by this version, so they are checked and kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Commands that have to be run")]
+pub(crate) struct RunArguments {
+    /// Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE]
+    #[arg(long = "secret", value_name = "SPEC")]
+    pub(crate) secrets: Vec<String>,
+
+    /// Agent socket or keys for RUN --mount=type=ssh: default or NAME=PATH
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) ssh: Vec<String>,
+
+    /// Line for /etc/hosts: NAME:ADDRESS
+    #[arg(long = "add-host", value_name = "NAME:ADDRESS")]
+    pub(crate) hosts: Vec<String>,
+
+    /// Network: default, none or host
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) network: Option<String>,
+
+    /// Size of /dev/shm
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) shm_size: Option<String>,
+
+    /// Limit: TYPE=SOFT[:HARD]
+    #[arg(long = "ulimit", value_name = "LIMIT")]
+    pub(crate) ulimits: Vec<String>,
+
+    /// Parent cgroup
+    #[arg(long, value_name = "CGROUP")]
+    pub(crate) cgroup_parent: Option<String>,
+}
+
+/// `NAME=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyValue {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for KeyValue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A label without a value has an empty one, as in Docker.
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        if key.is_empty() {
+            return Err("write NAME=VALUE".to_owned());
+        }
+        Ok(Self { key: key.to_owned(), value: value.to_owned() })
+    }
 }
 
 /// List the images in the local store.
@@ -115,6 +277,140 @@ pub(crate) struct ImagesArguments {
     /// Print only the digests
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// Send an image of the local store to a registry.
+///
+/// Layers that the registry has are not sent; those of a base image that came from the same registry are mounted from there.
+/// Prints the image's digest.
+#[derive(Debug, Args)]
+pub(crate) struct PushArguments {
+    /// The image in the local store
+    pub(crate) name: Reference,
+
+    /// Where to send it, if not to where its name says
+    pub(crate) destination: Option<Reference>,
+
+    /// Print only the digest
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Bring an image of a registry into the local store. Prints its name.
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// The image: [REGISTRY/]REPOSITORY[:TAG][@DIGEST]
+    pub(crate) reference: Reference,
+
+    /// Platform of the image: linux/amd64 or linux/arm64 [default: this machine's]
+    #[arg(long)]
+    pub(crate) platform: Option<Platform>,
+
+    /// Say nothing on the way
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Copy an image from anywhere to anywhere, byte for byte.
+///
+/// An image is docker://REFERENCE in a registry, cartwheel:NAME in the local store, oci:DIR[:TAG] or oci-layout://DIR[:TAG] in
+/// an OCI layout, oci-archive:FILE[:TAG] in an OCI archive, docker-archive:FILE[:NAME] in an archive for `docker load`,
+/// docker-daemon:NAME in Docker or Podman. A bare name is an image of the local store if it is there, and else, or as a destination, one of a registry.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArguments {
+    /// The image
+    pub(crate) source: Location,
+
+    /// Where to copy it
+    pub(crate) destination: Location,
+
+    /// Copy only the image for this platform, not the whole index
+    #[arg(long)]
+    pub(crate) platform: Option<Platform>,
+
+    /// Print only the digest
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Bring images of the local store into Docker or Podman, or, with -i, those of an archive into the local store.
+///
+/// Layers that the engine has are not sent. The engine is the one that `docker` would ask: DOCKER_HOST, DOCKER_CONTEXT, the current
+/// context, Docker's socket, else Podman's. Prints the names.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArguments {
+    /// The images
+    #[arg(required_unless_present = "input", conflicts_with = "input", value_name = "NAME")]
+    pub(crate) names: Vec<Reference>,
+
+    /// An archive (docker or OCI; - is standard input) whose images come into the local store
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Print only the names
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Write images of the local store to an archive.
+#[derive(Debug, Args)]
+pub(crate) struct SaveArguments {
+    /// The images
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<Reference>,
+
+    /// The archive to write; - is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+
+    /// Kind of archive: docker is for `docker load`, and an OCI layout as well
+    #[arg(long, value_enum, default_value_t = ArchiveFormat::Docker)]
+    pub(crate) format: ArchiveFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ArchiveFormat {
+    /// An OCI image layout in a tar
+    Oci,
+    /// The same, with what `docker load` of every version reads
+    Docker,
+}
+
+/// Give an image of the local store another name.
+#[derive(Debug, Args)]
+pub(crate) struct TagArguments {
+    /// The image
+    pub(crate) source: Reference,
+
+    /// Its new name
+    pub(crate) name: Reference,
+}
+
+/// Take names away from images of the local store. An image without a name is forgotten; its layers stay for other images.
+#[derive(Debug, Args)]
+pub(crate) struct RmiArguments {
+    /// The names
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<Reference>,
+
+    /// Do not fail for a name that is not there
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// Show what an image is made of, as JSON.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// The image: anything that `cartwheel copy` reads
+    pub(crate) image: Location,
+
+    /// Print the manifest or index as it is
+    #[arg(long)]
+    pub(crate) raw: bool,
+
+    /// Platform of the image [default: this machine's]
+    #[arg(long)]
+    pub(crate) platform: Option<Platform>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -164,49 +460,59 @@ pub(crate) enum OutputSpec {
     OciArchive(PathBuf),
     /// An archive for `docker load`; `-` is standard output.
     DockerArchive(PathBuf),
+    /// The registries of the image's names, or of this one.
+    Registry(Option<Reference>),
+    /// Docker or Podman.
+    Engine,
+    /// The local store, which has it anyway.
+    Store,
 }
 
 impl FromStr for OutputSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut kind, mut dest, mut tar) = (None, None, true);
+        let (mut kind, mut dest, mut tar, mut push, mut name) = (None, None, true, false, None);
+        let truth = |key: &str, value: &str| {
+            value.parse::<bool>().map_err(|_| format!("{key} is `true` or `false`, not `{value}`"))
+        };
         for field in text.split(',') {
             let (key, value) = field.split_once('=').ok_or_else(|| {
-                format!("`{field}` is not key=value; write type=oci,dest=PATH[,tar=false] or type=docker,dest=PATH")
+                format!("`{field}` is not key=value; write type=oci|docker|registry|image[,dest=PATH]")
             })?;
             match key.trim().to_lowercase().as_str() {
                 "type" => kind = Some(value),
                 "dest" => dest = Some(PathBuf::from(value)),
-                "tar" => {
-                    tar = value.parse().map_err(|_| format!("tar is `true` or `false`, not `{value}`"))?;
+                "tar" => tar = truth("tar", value)?,
+                "push" => push = truth("push", value)?,
+                "name" => name = Some(value.parse::<Reference>().map_err(|error| error.to_string())?),
+                "compression" if value == "gzip" => {}
+                "compression" => {
+                    return Err(format!(
+                        "compression `{value}` is not there: layers are gzip, which every runtime reads"
+                    ));
                 }
                 other => {
                     return Err(format!(
-                        "`{other}` is not an option of --output; there are type, dest and tar"
+                        "`{other}` is not an option of --output; there are type, dest, tar, push, name and compression"
                     ));
                 }
             }
         }
-        let kind = kind.ok_or("type is missing: type=oci or type=docker")?;
-        if !matches!(kind, "oci" | "docker") {
-            return Err(format!("type `{kind}` is not there yet; there are oci and docker"));
-        }
         let dest = dest.filter(|dest| !dest.as_os_str().is_empty());
-        let dest = dest.ok_or("dest is missing: the path to write to")?;
-        match (kind, tar) {
-            ("oci", false) => Ok(Self::Layout(dest)),
-            ("oci", true) => Ok(Self::OciArchive(dest)),
-            (_, true) => Ok(Self::DockerArchive(dest)),
+        let path = || dest.clone().ok_or_else(|| "dest is missing: the path to write to".to_owned());
+        match (kind.ok_or("type is missing: type=oci, docker, registry or image")?, tar) {
+            ("oci", false) => Ok(Self::Layout(path()?)),
+            ("oci", true) => Ok(Self::OciArchive(path()?)),
+            ("docker", true) if dest.is_none() => Ok(Self::Engine),
+            ("docker", true) => Ok(Self::DockerArchive(path()?)),
             (_, false) => Err("tar=false goes with type=oci".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for OutputSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Layout(path) | Self::OciArchive(path) | Self::DockerArchive(path) => path.display().fmt(f),
+            ("registry", true) => Ok(Self::Registry(name)),
+            ("image", true) if push => Ok(Self::Registry(name)),
+            ("image", true) => Ok(Self::Store),
+            (other, true) => {
+                Err(format!("type `{other}` is not there yet; there are oci, docker, registry and image"))
+            }
         }
     }
 }
@@ -228,10 +534,13 @@ mod tests {
         assert_eq!(parse("type=oci,dest=a.tar"), Ok(OutputSpec::OciArchive("a.tar".into())));
         assert_eq!(parse("type=oci,dest=a,tar=false"), Ok(OutputSpec::Layout("a".into())));
         assert_eq!(parse("dest=-,type=docker"), Ok(OutputSpec::DockerArchive("-".into())));
+        assert_eq!(parse("type=image,push=true"), Ok(OutputSpec::Registry(None)));
+        assert_eq!(parse("type=image"), Ok(OutputSpec::Store));
         for text in [
             "out",
             "type=oci",
             "type=local,dest=x",
+            "type=registry,push=maybe",
             "type=oci,dest=x,tar=no",
             "type=docker,dest=x,tar=false",
             "type=oci,dest=",

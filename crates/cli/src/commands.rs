@@ -1,9 +1,25 @@
 //! The commands, one file each.
 
 mod build;
+mod copy;
 mod images;
+mod inspect;
+pub(crate) mod load;
+mod pull;
+mod push;
+mod rmi;
+mod save;
+mod tag;
 mod validate;
 
-pub(crate) use build::build;
+pub(crate) use build::{build, plan};
+pub(crate) use copy::copy;
 pub(crate) use images::images;
+pub(crate) use inspect::inspect;
+pub(crate) use load::load;
+pub(crate) use pull::pull;
+pub(crate) use push::push;
+pub(crate) use rmi::rmi;
+pub(crate) use save::save;
+pub(crate) use tag::tag;
 pub(crate) use validate::validate;

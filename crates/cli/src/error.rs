@@ -32,6 +32,12 @@ impl Failure {
         Self { code: USER, error: message.into(), hints: Vec::new() }
     }
 
+    /// The same failure with advice.
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        self.hints.push(hint.to_owned());
+        self
+    }
+
     /// A file that could not be read or written.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -9,7 +9,10 @@
 mod args;
 mod commands;
 mod debug;
+mod engines;
 mod error;
+mod location;
+mod registries;
 mod settings;
 mod terminal;
 
@@ -24,8 +27,17 @@ use error::Failure;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
-        Command::Build(build) => commands::build(&build),
+        Command::Build(build) => commands::build(&build, &arguments.registries),
+        Command::Plan(build) => commands::plan(&build, &arguments.registries),
         Command::Images(images) => commands::images(&images),
+        Command::Push(push) => commands::push(&push, &arguments.registries),
+        Command::Pull(pull) => commands::pull(&pull, &arguments.registries),
+        Command::Copy(copy) => commands::copy(&copy, &arguments.registries),
+        Command::Load(load) => commands::load(&load, &arguments.registries),
+        Command::Save(save) => commands::save(&save, &arguments.registries),
+        Command::Tag(tag) => commands::tag(&tag),
+        Command::Rmi(rmi) => commands::rmi(&rmi),
+        Command::Inspect(inspect) => commands::inspect(&inspect, &arguments.registries),
         Command::Debug(DebugCommand::Batch { suite }) => {
             debug::batch(&suite, io::stdin().lock(), io::stdout().lock()).map_err(Failure::from)
         }

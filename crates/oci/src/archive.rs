@@ -7,8 +7,8 @@ use cartwheel_store::Digest;
 use serde::Serialize;
 
 use crate::descriptor::Descriptor;
-use crate::error::{Error, Result};
-use crate::image::{Documents, Layer, json};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::{Documents, IndexDocuments, Layer, json};
 use crate::layer::{Content, Entry, append_header, archive_end, padding};
 use crate::layout::{LAYOUT_VERSION, blob_name, index_entries};
 use crate::manifest::ImageIndex;
@@ -24,16 +24,20 @@ pub enum ArchiveKind {
     Docker,
 }
 
-/// Streams an image into a tar. The caller publishes what was written when [`Sink::publish`] has returned.
+/// Streams images into a tar. The caller publishes what was written when [`Sink::publish`] has returned for the last one.
 #[derive(Debug)]
 pub struct ArchiveWriter<W> {
     out: W,
     kind: ArchiveKind,
     written: BTreeSet<Digest>,
+    /// How many images are still to come.
+    expected: usize,
+    listed: Vec<Descriptor>,
+    docker: Vec<DockerManifest>,
 }
 
 /// One image of `manifest.json` (Docker's image spec v1.2).
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct DockerManifest {
     config: String,
@@ -42,9 +46,15 @@ struct DockerManifest {
 }
 
 impl<W: Write> ArchiveWriter<W> {
-    /// Begins an archive.
+    /// Begins an archive of one image.
     pub fn new(out: W, kind: ArchiveKind) -> Self {
-        Self { out, kind, written: BTreeSet::new() }
+        Self::of_several(out, kind, 1)
+    }
+
+    /// Begins an archive of so many images or indexes.
+    pub fn of_several(out: W, kind: ArchiveKind, count: usize) -> Self {
+        let (written, listed, docker) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { out, kind, written, expected: count, listed, docker }
     }
 
     /// The writer with all bytes in it.
@@ -71,18 +81,38 @@ impl<W: Write> ArchiveWriter<W> {
         if self.written.insert(digest) { self.member(&blob_name(digest), size, content) } else { Ok(()) }
     }
 
-    fn documents(&mut self, image: &Documents, layers: &[Layer], names: &[Reference]) -> io::Result<()> {
-        let config = Digest::of(&image.config);
-        self.blob(config, image.config.len() as u64, &mut &image.config[..])?;
-        self.blob(image.descriptor.digest, image.descriptor.size, &mut &image.manifest[..])?;
-        let index = json(&ImageIndex::new(index_entries(&image.descriptor, names)));
+    fn documents(&mut self, image: &Documents) -> io::Result<()> {
+        self.blob(Digest::of(&image.config), image.config.len() as u64, &mut &image.config[..])?;
+        self.blob(image.descriptor.digest, image.descriptor.size, &mut &image.manifest[..])
+    }
+
+    fn image(&mut self, image: &Documents, layers: &[Layer], names: &[Reference]) -> io::Result<()> {
+        self.documents(image)?;
+        self.docker.push(DockerManifest {
+            config: blob_name(Digest::of(&image.config)),
+            repo_tags: names.iter().map(Reference::familiar).collect(),
+            layers: layers.iter().map(|layer| blob_name(layer.descriptor.digest)).collect(),
+        });
+        self.list(&image.descriptor, names)
+    }
+
+    fn index(&mut self, index: &IndexDocuments, names: &[Reference]) -> io::Result<()> {
+        index.images.iter().try_for_each(|image| self.documents(image))?;
+        self.blob(index.descriptor.digest, index.descriptor.size, &mut &index.index[..])?;
+        self.list(&index.descriptor, names)
+    }
+
+    /// Notes what `index.json` says of an image. The last one ends the archive.
+    fn list(&mut self, descriptor: &Descriptor, names: &[Reference]) -> io::Result<()> {
+        self.listed.extend(index_entries(descriptor, names));
+        self.expected = self.expected.saturating_sub(1);
+        if self.expected > 0 {
+            return Ok(());
+        }
+        let index = json(&ImageIndex::new(std::mem::take(&mut self.listed)));
         self.member("index.json", index.len() as u64, &mut &index[..])?;
         if self.kind == ArchiveKind::Docker {
-            let manifest = json(&[DockerManifest {
-                config: blob_name(config),
-                repo_tags: names.iter().map(Reference::familiar).collect(),
-                layers: layers.iter().map(|layer| blob_name(layer.descriptor.digest)).collect(),
-            }]);
+            let manifest = json(&self.docker);
             self.member("manifest.json", manifest.len() as u64, &mut &manifest[..])?;
         }
         self.member("oci-layout", LAYOUT_VERSION.len() as u64, &mut &LAYOUT_VERSION[..])?;
@@ -93,12 +123,22 @@ impl<W: Write> ArchiveWriter<W> {
 
 impl<W: Write> Sink for ArchiveWriter<W> {
     fn put_blob(&mut self, descriptor: &Descriptor, source: &dyn Source) -> Result<()> {
+        if self.written.contains(&descriptor.digest) {
+            return Ok(());
+        }
         let mut reader = source.open(descriptor)?;
         self.blob(descriptor.digest, descriptor.size, &mut reader)
             .map_err(Error::io("write the archive from", &source.place()))
     }
 
     fn publish(&mut self, image: &Documents, layers: &[Layer], names: &[Reference]) -> Result<()> {
-        self.documents(image, layers, names).map_err(Error::io("write", "the archive".as_ref()))
+        self.image(image, layers, names).map_err(Error::io("write", "the archive".as_ref()))
+    }
+
+    fn publish_index(&mut self, index: &IndexDocuments, names: &[Reference]) -> Result<()> {
+        if self.kind == ArchiveKind::Docker {
+            return Err(ErrorKind::OnePlatform { what: "an archive for `docker load`" }.into());
+        }
+        self.index(index, names).map_err(Error::io("write", "the archive".as_ref()))
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cartwheel_store::Digest;
 
 use crate::descriptor::Platform;
+use crate::registry::RegistryError;
 
 /// The result of an operation on images.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -100,6 +101,65 @@ pub enum ErrorKind {
         /// The source.
         path: PathBuf,
     },
+    /// A registry failed, or said no.
+    #[error(transparent)]
+    Registry(Box<RegistryError>),
+    /// The network failed before a registry could be asked.
+    #[error("could not ask a registry")]
+    Network {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No container engine can be asked at this address.
+    #[error("`{address}` is no address of a container engine: {reason}")]
+    EngineAddress {
+        /// What was given.
+        address: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The container engine could not be asked, or the answer broke off.
+    #[error("could not talk to the container engine at `{address}`")]
+    Engine {
+        /// Where it is.
+        address: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The container engine said no.
+    #[error("the container engine at `{address}` refused to {action}: {message}")]
+    EngineRefused {
+        /// Where it is.
+        address: String,
+        /// What it was asked for, as a verb.
+        action: &'static str,
+        /// Its own words.
+        message: String,
+    },
+    /// A file of logins cannot be read. What is in it is secret, so only the place is told.
+    #[error("`{}`, line {line}, column {column}, is not what `docker login` writes", path.display())]
+    LoginFile {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// A program that keeps logins failed.
+    #[error("credential helper `{helper}` failed")]
+    CredentialHelper {
+        /// The program.
+        helper: String,
+        /// How.
+        source: io::Error,
+    },
+    /// The sink takes images for one platform only.
+    #[error("{what} holds an image for one platform, not an image index")]
+    OnePlatform {
+        /// The sink.
+        what: &'static str,
+    },
     /// An image breaks a rule of the image spec.
     #[error("the image is not valid: {reason}")]
     Invalid {
@@ -126,8 +186,33 @@ impl Error {
                 let found: Vec<String> = found.iter().map(ToString::to_string).collect();
                 vec![format!("the image is there for: {}", found.join(", "))]
             }
+            ErrorKind::Registry(error) => error.hint().into_iter().collect(),
+            ErrorKind::EngineAddress { .. } => vec![
+                "DOCKER_HOST, or the context that `docker context use` chose, says where the engine is".to_owned(),
+            ],
+            ErrorKind::Engine { address, .. } => {
+                vec![format!("is it running, and may you use it? `docker --host {address} info` asks it, too")]
+            }
+            ErrorKind::OnePlatform { .. } => vec!["choose one: `--platform linux/amd64`".to_owned()],
+            ErrorKind::CredentialHelper { .. } => vec![
+                "`credsStore` and `credHelpers` in `~/.docker/config.json` name such programs; they must be on the PATH"
+                    .to_owned(),
+            ],
             _ => Vec::new(),
         }
+    }
+
+    /// What a registry did, if it is that.
+    pub fn registry(&self) -> Option<&RegistryError> {
+        match &self.kind {
+            ErrorKind::Registry(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the same may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.registry().is_some_and(RegistryError::is_retryable)
     }
 
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
@@ -143,6 +228,12 @@ impl Error {
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self { kind }
+    }
+}
+
+impl From<RegistryError> for Error {
+    fn from(error: RegistryError) -> Self {
+        ErrorKind::Registry(Box::new(error)).into()
     }
 }
 

@@ -62,6 +62,43 @@ pub struct Documents {
     pub descriptor: Descriptor,
 }
 
+/// The documents of an image index and of its images, as they are stored and sent.
+#[derive(Debug, Clone)]
+pub struct IndexDocuments {
+    /// The index's JSON.
+    pub index: Vec<u8>,
+    /// The images that it lists.
+    pub images: Vec<Documents>,
+    /// Refers to the index.
+    pub descriptor: Descriptor,
+}
+
+impl Documents {
+    /// Reads the documents of the image whose manifest `descriptor` refers to, byte for byte, and what they say of its layers.
+    pub fn read(source: &dyn Source, descriptor: &Descriptor) -> Result<(Self, Vec<Layer>)> {
+        let manifest = document(source, descriptor)?;
+        let parsed = Manifest::parse(&manifest)?;
+        let config = document(source, &parsed.config)?;
+        let image: ImageConfig = serde_json::from_slice(&config)
+            .map_err(|source| ErrorKind::Document { what: "image config", source: Box::new(source) })?;
+        let layers = pair(parsed.layers, &image)?;
+        let mut descriptor = descriptor.clone();
+        descriptor.annotations.clear();
+        descriptor.platform.get_or_insert_with(|| image.platform());
+        Ok((Self { config, manifest, descriptor }, layers))
+    }
+}
+
+impl IndexDocuments {
+    /// An index of these images, one for each platform.
+    pub fn new(images: Vec<Documents>) -> Self {
+        let index = ImageIndex::new(images.iter().map(|image| image.descriptor.clone()).collect());
+        let index = json(&index);
+        let descriptor = Descriptor::new(media_type::INDEX, Digest::of(&index), index.len() as u64);
+        Self { index, images, descriptor }
+    }
+}
+
 impl Image {
     /// An image without layers for `platform`.
     pub fn scratch(platform: &Platform) -> Self {
@@ -81,16 +118,17 @@ impl Image {
         let text = document(source, &manifest.config)?;
         let config: ImageConfig = serde_json::from_slice(&text)
             .map_err(|source| ErrorKind::Document { what: "image config", source: Box::new(source) })?;
-        if config.rootfs.diff_ids.len() != manifest.layers.len() {
-            return Err(Error::invalid("config and manifest do not have the same number of layers"));
-        }
+        let layers = pair(manifest.layers, &config)?;
         if !config.platform().satisfies(platform) {
             let found = vec![config.platform()];
             return Err(ErrorKind::NoSuchPlatform { wanted: platform.clone(), found }.into());
         }
-        let pairs = manifest.layers.into_iter().zip(&config.rootfs.diff_ids);
-        let layers = pairs.map(|(descriptor, &diff_id)| Layer { descriptor, diff_id }).collect();
         Ok(Self { config, layers })
+    }
+
+    /// The manifest, for `platform`, of what `descriptor` refers to: itself, or one that the index lists.
+    pub fn pick(source: &dyn Source, descriptor: &Descriptor, platform: &Platform) -> Result<Descriptor> {
+        pick(source, descriptor, platform)
     }
 
     /// The config.
@@ -132,6 +170,16 @@ impl Image {
         descriptor.platform = Some(self.config.platform());
         Documents { config, manifest, descriptor }
     }
+}
+
+/// The layers of a manifest with the diff IDs that the config gives them.
+fn pair(layers: Vec<Descriptor>, config: &ImageConfig) -> Result<Vec<Layer>> {
+    let diff_ids = &config.rootfs.diff_ids;
+    if diff_ids.len() != layers.len() {
+        return Err(Error::invalid("config and manifest do not have the same number of layers"));
+    }
+    let pairs = layers.into_iter().zip(diff_ids);
+    Ok(pairs.map(|(descriptor, &diff_id)| Layer { descriptor, diff_id }).collect())
 }
 
 /// An OCI manifest may not list layers in Docker's media types; the bytes are the same.

@@ -1,19 +1,23 @@
-//! OCI image layouts (image spec, «Image Layout»): a directory, or the same in a tar.
+//! OCI image layouts (image spec, «Image Layout»): a directory, or the same in a tar. Archives of `docker save` are read as one.
+
+mod docker;
+mod members;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use cartwheel_store::Digest;
 
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{Documents, Layer, json};
+use crate::image::{Documents, IndexDocuments, Layer, json};
 use crate::manifest::{ImageIndex, LARGEST_DOCUMENT};
 use crate::reference::Reference;
 use crate::source::{Sink, Source};
+use docker::Elsewhere;
+use members::Members;
 
 /// What the file `oci-layout` says.
 pub(crate) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -49,19 +53,40 @@ pub(crate) fn index_entries(descriptor: &Descriptor, names: &[Reference]) -> Vec
 pub struct ImageLayout {
     path: PathBuf,
     index: ImageIndex,
-    /// For a tar: where each member's content is.
+    /// For a tar: where each file's content is.
     members: Option<Members>,
+    /// Blobs that do not lie where a layout has them.
+    elsewhere: BTreeMap<Digest, Elsewhere>,
 }
 
 impl ImageLayout {
-    /// Opens a layout and reads its index.
+    /// Opens a layout, as directory or tar, or an archive of `docker save`, and reads its index.
     pub fn open(path: &Path) -> Result<Self> {
-        let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
-        let members = if metadata.is_dir() { None } else { Some(list_members(path)?) };
-        let index = ImageIndex::new(Vec::new());
-        let mut layout = Self { path: path.to_owned(), index, members };
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        if !file.metadata().map_err(Error::io("open", path))?.is_dir() {
+            return Self::open_archive(file, path);
+        }
+        Self::read_index(path, None)
+    }
+
+    /// The same with a tar that is open already; `path` is kept for messages.
+    pub fn open_archive(file: File, path: &Path) -> Result<Self> {
+        Self::read_index(path, Some(Members::list(file, path)?))
+    }
+
+    fn read_index(path: &Path, members: Option<Members>) -> Result<Self> {
+        let (index, elsewhere) = (ImageIndex::new(Vec::new()), BTreeMap::new());
+        let mut layout = Self { path: path.to_owned(), index, members, elsewhere };
         let not_layout = |reason| ErrorKind::NotLayout { path: path.to_owned(), reason };
-        let version = layout.member("oci-layout")?.ok_or(not_layout("it has no file `oci-layout`"))?;
+        let Some(version) = layout.member("oci-layout")? else {
+            let manifest = layout.member("manifest.json")?;
+            let (manifest, members) =
+                manifest.zip(layout.members.as_ref()).ok_or(not_layout("it has no file `oci-layout`"))?;
+            let translated = docker::translate(&manifest, members, path)?;
+            layout.elsewhere = translated.blobs;
+            layout.index.manifests = translated.images;
+            return Ok(layout);
+        };
         if !version.starts_with(b"{") {
             return Err(not_layout("its file `oci-layout` is not JSON").into());
         }
@@ -92,6 +117,12 @@ impl ImageLayout {
         &self.index.manifests
     }
 
+    /// The full name of an image that the index lists, if it has one.
+    pub fn name(&self, image: &Descriptor) -> Option<Reference> {
+        let named = |key: &str| image.annotations.get(key);
+        named(CONTAINERD_NAME).or_else(|| named(REF_NAME).filter(|name| name.contains('/')))?.parse().ok()
+    }
+
     fn names(&self) -> Vec<String> {
         let name = |entry: &Descriptor| entry.annotations.get(REF_NAME).cloned();
         self.index
@@ -110,7 +141,7 @@ impl ImageLayout {
     }
 
     fn open_member(&self, name: &str) -> Result<Option<Box<dyn Read + Send + '_>>> {
-        let Some((file, members)) = &self.members else {
+        let Some(members) = &self.members else {
             let path = self.path.join(name);
             return match File::open(&path) {
                 Ok(file) => Ok(Some(Box::new(file))),
@@ -118,15 +149,19 @@ impl ImageLayout {
                 Err(error) => Err(Error::io("open", &path)(error)),
             };
         };
-        let reader = members.get(name).map(|&(offset, size)| Section { file, offset, end: offset + size });
-        Ok(reader.map(|reader| Box::new(reader) as Box<dyn Read + Send>))
+        Ok(members.open(name).map(|reader| Box::new(reader) as Box<dyn Read + Send>))
     }
 }
 
 impl Source for ImageLayout {
     fn open(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>> {
         let missing = ErrorKind::MissingBlob { digest: descriptor.digest, path: self.path.clone() };
-        self.open_member(&blob_name(descriptor.digest))?.ok_or_else(|| missing.into())
+        let name = match self.elsewhere.get(&descriptor.digest) {
+            Some(Elsewhere::Made(text)) => return Ok(Box::new(&text[..])),
+            Some(Elsewhere::Member(name)) => name.clone(),
+            None => blob_name(descriptor.digest),
+        };
+        self.open_member(&name)?.ok_or_else(|| missing.into())
     }
 
     fn place(&self) -> PathBuf {
@@ -137,42 +172,6 @@ impl Source for ImageLayout {
 fn is_named(entry: &Descriptor, name: &str) -> bool {
     let annotated = |key: &str| entry.annotations.get(key).is_some_and(|found| found == name);
     annotated(REF_NAME) || annotated(CONTAINERD_NAME) || entry.digest.to_string() == name
-}
-
-/// A tar, and the offset and size of each file in it.
-type Members = (File, BTreeMap<String, (u64, u64)>);
-
-/// Lists the files of a tar and where their content is. Later members replace earlier ones, as when unpacking.
-fn list_members(path: &Path) -> Result<Members> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let not_archive =
-        |_| Error::from(ErrorKind::NotLayout { path: path.to_owned(), reason: "it is not a tar archive" });
-    let mut members = BTreeMap::new();
-    let mut archive = tar::Archive::new(&file);
-    for entry in archive.entries_with_seek().map_err(not_archive)? {
-        let entry = entry.map_err(not_archive)?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        if entry.header().entry_type().is_file() {
-            members.insert(name, (entry.raw_file_position(), entry.size()));
-        }
-    }
-    Ok((file, members))
-}
-
-/// A part of a file.
-struct Section<'a> {
-    file: &'a File,
-    offset: u64,
-    end: u64,
-}
-
-impl Read for Section<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = (self.end - self.offset).min(buffer.len() as u64) as usize;
-        let count = self.file.read_at(&mut buffer[..length], self.offset)?;
-        self.offset += count as u64;
-        Ok(count)
-    }
 }
 
 /// Writes images into a layout directory, beside those that are there.
@@ -199,17 +198,15 @@ impl LayoutWriter {
         }
         write_and_rename(&path, |file| io::copy(reader, file).map(|_| ()))
     }
-}
 
-impl Sink for LayoutWriter {
-    fn put_blob(&mut self, descriptor: &Descriptor, source: &dyn Source) -> Result<()> {
-        self.put(descriptor.digest, descriptor.size, &mut source.open(descriptor)?)
+    fn put_documents(&self, image: &Documents) -> Result<()> {
+        self.put(Digest::of(&image.config), image.config.len() as u64, &mut &image.config[..])?;
+        self.put(image.descriptor.digest, image.descriptor.size, &mut &image.manifest[..])
     }
 
-    fn publish(&mut self, image: &Documents, _: &[Layer], names: &[Reference]) -> Result<()> {
-        self.put(Digest::of(&image.config), image.config.len() as u64, &mut &image.config[..])?;
-        self.put(image.descriptor.digest, image.descriptor.size, &mut &image.manifest[..])?;
-        let new = index_entries(&image.descriptor, names);
+    /// Lists an image or index in `index.json`.
+    fn list(&self, descriptor: &Descriptor, names: &[Reference]) -> Result<()> {
+        let new = index_entries(descriptor, names);
         let mut index = match ImageLayout::open(&self.path) {
             Ok(layout) => layout.index,
             Err(error) if matches!(error.kind(), ErrorKind::NotLayout { .. }) => ImageIndex::new(Vec::new()),
@@ -223,6 +220,23 @@ impl Sink for LayoutWriter {
         write_and_rename(&self.path.join("index.json"), |file| {
             io::copy(&mut &json(&index)[..], file).map(|_| ())
         })
+    }
+}
+
+impl Sink for LayoutWriter {
+    fn put_blob(&mut self, descriptor: &Descriptor, source: &dyn Source) -> Result<()> {
+        self.put(descriptor.digest, descriptor.size, &mut source.open(descriptor)?)
+    }
+
+    fn publish(&mut self, image: &Documents, _: &[Layer], names: &[Reference]) -> Result<()> {
+        self.put_documents(image)?;
+        self.list(&image.descriptor, names)
+    }
+
+    fn publish_index(&mut self, index: &IndexDocuments, names: &[Reference]) -> Result<()> {
+        index.images.iter().try_for_each(|image| self.put_documents(image))?;
+        self.put(index.descriptor.digest, index.descriptor.size, &mut &index.index[..])?;
+        self.list(&index.descriptor, names)
     }
 }
 

@@ -1,4 +1,4 @@
-//! OCI images: values, the layer engine, layouts and archives, validation.
+//! OCI images: values, the layer engine, layouts, archives and registries, validation.
 //!
 //! # Anatomy of an image
 //!
@@ -19,7 +19,9 @@
 //!   wheels by splicing. Its essay is the normative format.
 //! - [`Image`]: config and finished layers as an immutable value.
 //! - [`Source`], [`Sink`] and [`copy`]: where images come from and go. [`ImageLayout`] reads directories and tars,
-//!   [`LayoutWriter`] and [`ArchiveWriter`] write them; the store is a source too.
+//!   [`LayoutWriter`] and [`ArchiveWriter`] write them; the store is a source too, and a registry is both: a
+//!   [`Repository`] is read, a [`RepositoryWriter`] writes.
+//! - [`Engine`]: Docker or Podman, which takes an image and gives one back.
 //! - [`Below`]: what the layers of a base image make, as far as later layers must know it; [`uncompressed()`]: a layer as
 //!   a tar from which single files can be read.
 //! - [`validate()`]: the second, dumber implementation that checks all of the above.
@@ -31,11 +33,13 @@ mod archive;
 mod below;
 mod config;
 mod descriptor;
+mod engine;
 mod error;
 mod image;
 mod layout;
 mod manifest;
 mod reference;
+mod registry;
 mod source;
 mod uncompressed;
 mod validate;
@@ -44,11 +48,16 @@ pub use archive::{ArchiveKind, ArchiveWriter};
 pub use below::{Below, Extract, FileFacts, LayerFacts, Node, NodeKind, Permissions};
 pub use config::{History, ImageConfig, RootFs, RuntimeConfig};
 pub use descriptor::{Descriptor, ParsePlatformError, Platform, media_type};
+pub use engine::{Engine, EngineAddress, EngineSettings, Loaded};
 pub use error::{Error, ErrorKind, Result};
-pub use image::{DiffId, Documents, Image, Layer};
+pub use image::{DiffId, Documents, Image, IndexDocuments, Layer};
 pub use layout::{ImageLayout, LayoutWriter, write_and_rename};
 pub use manifest::{ImageIndex, Manifest};
 pub use reference::Reference;
-pub use source::{Sink, Source, copy, import_blob};
+pub use registry::{
+    Logins, RegistryClient, RegistryError, RegistryEvent, RegistryOptions, RegistryProblem, Repository,
+    RepositoryWriter, StoreAndOrigins, origins, remember_origin,
+};
+pub use source::{Memory, Sink, Source, copy, copy_as_it_is, copy_index, import_blob, layers_of};
 pub use uncompressed::uncompressed;
 pub use validate::validate;

@@ -35,7 +35,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cartwheel_store::{Blob, Digest, Store};
-use reqwest::Client;
+use cartwheel_transfer::{ClientOptions, Clients, Patience};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -58,21 +58,6 @@ pub struct FetchOptions {
     pub credentials: Credentials,
     /// How long to wait, and how often to try again.
     pub patience: Patience,
-}
-
-/// How long to wait, and how often to try again.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// For a connection.
-    pub connect: Duration,
-    /// For the next bytes of an open one.
-    pub read: Duration,
-    /// How many failures in a row, none of which brought a mebibyte, are retried.
-    pub retries: u32,
-    /// The wait before the first retry; it doubles with each.
-    pub back_off: Duration,
-    /// The longest wait, whatever a server asks for.
-    pub longest_wait: Duration,
 }
 
 /// Something that happened to the wheel at `index` of the list.
@@ -121,18 +106,6 @@ impl Default for FetchOptions {
             trusted_hosts: Vec::new(),
             credentials: Credentials::default(),
             patience: Patience::default(),
-        }
-    }
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            read: Duration::from_secs(30),
-            retries: 5,
-            back_off: Duration::from_millis(400),
-            longest_wait: Duration::from_mins(1),
         }
     }
 }
@@ -201,8 +174,7 @@ struct Fetcher<'a> {
     options: &'a FetchOptions,
     on_event: &'a (dyn Fn(FetchEvent) + Send + Sync),
     runtime: Runtime,
-    strict: Client,
-    trusting: Client,
+    clients: Clients,
     /// Turns true when a download failed for good.
     stop: watch::Sender<bool>,
     failure: Mutex<Option<FetchError>>,
@@ -215,10 +187,15 @@ impl<'a> Fetcher<'a> {
         on_event: &'a (dyn Fn(FetchEvent) + Send + Sync),
     ) -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(|source| FetchError::Runtime { source })?;
-        let (strict, trusting) = (client(options, false)?, client(options, true)?);
+        let setup = |source| FetchError::Setup(cartwheel_transfer::ErrorKind::Runtime { source }.into());
+        let runtime = runtime.map_err(setup)?;
+        let clients = Clients::new(ClientOptions {
+            certificates: options.certificates.clone(),
+            trusted_hosts: options.trusted_hosts.clone(),
+            connect: options.patience.connect,
+        });
         let (stop, _) = watch::channel(false);
-        Ok(Self { store, options, on_event, runtime, strict, trusting, stop, failure: Mutex::new(None) })
+        Ok(Self { store, options, on_event, runtime, clients, stop, failure: Mutex::new(None) })
     }
 
     /// Takes groups of wheels off the queue until it is empty or a download has failed.
@@ -277,28 +254,4 @@ fn copy(store: &Store, path: &Path, digest: Digest) -> Result<Blob, FetchError> 
     io::copy(&mut file, &mut writer).map_err(failed)?;
     let wrong = |expected, found| FetchError::Digest { place: path.display().to_string(), expected, found };
     writer.commit_as(digest).map_err(|error| FetchError::committing(error, wrong))
-}
-
-/// A client that speaks TLS by rustls over ring, and asks the system whom to trust.
-fn client(options: &FetchOptions, trusting: bool) -> Result<Client, FetchError> {
-    // An error says that the process has a provider already, which is as good.
-    let _already_installed = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        .user_agent(concat!("cartwheel/", env!("CARGO_PKG_VERSION")))
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .connect_timeout(options.patience.connect)
-        .tls_danger_accept_invalid_certs(trusting);
-    if let Some(path) = &options.certificates {
-        builder = builder.tls_certs_merge(certificates(path)?);
-    }
-    builder.build().map_err(|source| FetchError::Client { source })
-}
-
-fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, FetchError> {
-    let pem = std::fs::read(path)
-        .map_err(|source| FetchError::Certificates { path: path.to_owned(), source: Box::new(source) })?;
-    reqwest::Certificate::from_pem_bundle(&pem)
-        .map_err(|source| FetchError::Certificates { path: path.to_owned(), source: Box::new(source) })
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use cartwheel_store::Digest;
 
 use crate::error::Result;
-use crate::scheme::Scheme;
+use crate::scheme::{Scheme, Tool};
 use crate::wheel::{
     Defect, FileDigest, Member, Method, RecordRow, Refusal, Script, Wheel, file_above, write_row,
 };
@@ -55,6 +55,8 @@ pub enum InstalledContent {
 /// What can be chosen about an installation.
 #[derive(Debug, Clone, Default)]
 pub struct InstallOptions {
+    /// Which tool is stood in for.
+    pub tool: Tool,
     /// Whether the user asked for this package, rather than another package: REQUESTED.
     pub requested: bool,
     /// Where it came from, if it was asked for by URL: direct_url.json.
@@ -185,7 +187,26 @@ impl<'a> Installation<'a> {
         self.check_places()?;
         // 2.d: RECORD, with what is installed now.
         self.add_record();
-        Ok(self.files.into_values().collect())
+        self.flatten()
+    }
+
+    /// What pip does last with `--target`: it moves what lies in `lib/python` to the directory itself.
+    fn flatten(self) -> Result<Vec<InstalledFile>, Refusal> {
+        let Some(target) = &self.scheme.flattened else { return Ok(self.files.into_values().collect()) };
+        let place = |path: &str| path.trim_start_matches('/').to_owned();
+        let (library, target) = (format!("{}/", place(self.library)), place(target));
+        let mut files = BTreeMap::new();
+        for file in self.files.into_values() {
+            let path = match file.path.strip_prefix(&library) {
+                Some(rest) => place(&format!("{target}/{rest}")),
+                None => file.path.clone(),
+            };
+            // What of two files pip keeps depends on the order in which the disk lists them.
+            if files.insert(path.clone(), InstalledFile { path: path.clone(), ..file }).is_some() {
+                return Err(Defect::PlaceConflict { path: path.clone() }.at(&path));
+            }
+        }
+        Ok(files.into_values().collect())
     }
 
     fn check_rows(&self) -> Result<(), Refusal> {
@@ -305,10 +326,13 @@ impl<'a> Installation<'a> {
     fn add_entry_points(&mut self) {
         let shebang = shebang(&self.scheme.python);
         let entry_points = self.wheel.entry_points();
-        let console = versioned(&entry_points.console, self.scheme);
+        let console = match self.options.tool {
+            Tool::Pip => versioned(&entry_points.console, self.scheme),
+            Tool::Uv => entry_points.console.clone(),
+        };
         for script in console.iter().chain(&entry_points.gui) {
             let place = format!("{}/{}", self.scheme.scripts, script.name);
-            let text = format!("{shebang}{}", script_text(script));
+            let text = format!("{shebang}{}", script_text(script, self.options.tool));
             self.add_generated(&place, true, text.into_bytes());
         }
     }
@@ -316,7 +340,11 @@ impl<'a> Installation<'a> {
     /// INSTALLER, direct_url.json and REQUESTED.
     fn add_notes(&mut self) {
         let folder = format!("{}/{}", self.library, self.wheel.dist_info());
-        self.add_generated(&format!("{folder}/INSTALLER"), false, b"pip\n".to_vec());
+        let installer: &[u8] = match self.options.tool {
+            Tool::Pip => b"pip\n",
+            Tool::Uv => b"uv",
+        };
+        self.add_generated(&format!("{folder}/INSTALLER"), false, installer.to_vec());
         if let Some(url) = &self.options.direct_url {
             self.add_generated(&format!("{folder}/direct_url.json"), false, url.to_json().into_bytes());
         }
@@ -390,14 +418,21 @@ fn shebang(python: &str) -> String {
     }
 }
 
-/// The script that pip 26 writes for an entry point.
-fn script_text(script: &Script) -> String {
+/// The script that pip 26 or uv 0.13 writes for an entry point.
+fn script_text(script: &Script, tool: Tool) -> String {
     let Script { module, callable, .. } = script;
     let import = script.import();
-    format!(
-        "import sys\nfrom {module} import {import}\nif __name__ == '__main__':\n    \
-         sys.argv[0] = sys.argv[0].removesuffix('.exe')\n    sys.exit({callable}())\n"
-    )
+    match tool {
+        Tool::Pip => format!(
+            "import sys\nfrom {module} import {import}\nif __name__ == '__main__':\n    \
+             sys.argv[0] = sys.argv[0].removesuffix('.exe')\n    sys.exit({callable}())\n"
+        ),
+        Tool::Uv => format!(
+            "# -*- coding: utf-8 -*-\nimport sys\nfrom {module} import {import}\nif __name__ == \"__main__\":\n    \
+             if sys.argv[0].endswith(\"-script.pyw\"):\n        sys.argv[0] = sys.argv[0][:-11]\n    \
+             elif sys.argv[0].endswith(\".exe\"):\n        sys.argv[0] = sys.argv[0][:-4]\n    sys.exit({callable}())\n"
+        ),
+    }
 }
 
 /// pip and setuptools carry the version of the Python that built them in the names of their scripts; like pip, put

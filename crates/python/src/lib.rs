@@ -15,7 +15,6 @@ mod install;
 mod marker;
 mod name;
 mod pylock;
-mod redact;
 mod requirement;
 mod requirements;
 mod resolve;
@@ -25,8 +24,9 @@ mod tag;
 mod url;
 mod wheel;
 
+pub use cartwheel_transfer::{Patience, redact};
 pub use error::{Error, ErrorKind, Result};
-pub use fetch::{Credentials, FetchError, FetchEvent, FetchOptions, Patience, fetch};
+pub use fetch::{Credentials, FetchError, FetchEvent, FetchOptions, fetch};
 pub use install::{
     DirectUrl, InstallOptions, InstalledContent, InstalledFile, RecordCheck, install, read_installed,
 };
@@ -34,14 +34,16 @@ pub use marker::Marker;
 pub use name::{PackageName, PythonVersion};
 pub use pep440_rs::Version;
 pub use pylock::{LockedWheel, Lockfile, LockfileError, WheelLocation};
-pub use redact::redact;
 pub use requirement::{InvalidRequirement, Requirement};
 pub use requirements::{
-    Location, RequirementLine, RequirementOptions, Requirements, RequirementsError, RequirementsFile,
-    Variables,
+    BinaryChoice, Files, Location, RequirementLine, RequirementOptions, Requirements, RequirementsError,
+    RequirementsFile, Variables,
 };
-pub use resolve::{IndexSettings, Resolution, ResolveError, ResolveRequest, ResolveSource, resolve};
-pub use scheme::Scheme;
+pub use resolve::{
+    Change, IndexSettings, IndexStrategy, InstallRules, InstalledDistribution, LockSelection, Resolution,
+    ResolveError, ResolveRequest, ResolveSource, SatisfiedPackage, Upgrade, resolve,
+};
+pub use scheme::{Scheme, Tool};
 pub use tag::{Arch, Libc, Tag, Tags, Target};
 pub use wheel::{
     Archive, Defect, EntryPoints, FileDigest, Member, Metadata, Method, RecordRow, Script, Wheel,

@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::marker::Marker;
 use crate::name::PackageName;
-use crate::redact::{redact, without_credentials};
 use crate::tag::{Libc, Tags, Target};
 use crate::url::{file_name, file_path};
 use crate::wheel::{WheelFilename, best_wheel};
+use cartwheel_transfer::{redact, without_credentials};
 
 /// A lockfile, checked in form but not yet asked about a target.
 #[derive(Debug)]

@@ -189,7 +189,7 @@ pub struct InvalidRequirement {
 
 impl InvalidRequirement {
     pub(crate) fn new(text: &str, position: usize, expected: &'static str) -> Self {
-        Self { text: crate::redact::redact(text), position, expected }
+        Self { text: cartwheel_transfer::redact(text), position, expected }
     }
 
     /// At which byte of the text.

@@ -18,8 +18,9 @@ use std::path::{Component, Path, PathBuf};
 use cartwheel_store::Digest;
 
 use crate::error::Result;
-use crate::redact::redact;
+use crate::name::normalise;
 use crate::requirement::InvalidRequirement;
+use cartwheel_transfer::redact;
 use options::LineOptions;
 
 /// Everything that requirements files ask for, in the order in which pip meets it.
@@ -96,6 +97,42 @@ pub struct RequirementOptions {
     pub only_binary: BTreeSet<String>,
 }
 
+/// Which of `--only-binary` and `--no-binary`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BinaryChoice {
+    /// These are built from source.
+    No,
+    /// These are not.
+    Only,
+}
+
+impl RequirementOptions {
+    /// What `--only-binary` or `--no-binary` with these names does: the later choice for a name wins, `:all:` forgets every
+    /// choice before it, and `:none:` those of its own kind.
+    pub fn choose_binaries(&mut self, choice: BinaryChoice, names: &str) {
+        let (chosen, other) = match choice {
+            BinaryChoice::No => (&mut self.no_binary, &mut self.only_binary),
+            BinaryChoice::Only => (&mut self.only_binary, &mut self.no_binary),
+        };
+        for name in names.split(',').map(|name| normalise(name.trim())) {
+            match name.as_str() {
+                ":all:" => {
+                    other.clear();
+                    chosen.clear();
+                }
+                ":none:" => {
+                    chosen.clear();
+                    continue;
+                }
+                name => {
+                    other.remove(name);
+                }
+            }
+            chosen.insert(name);
+        }
+    }
+}
+
 /// Why requirements could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,6 +192,20 @@ pub enum RequirementsError {
 /// Where the value of `${NAME}` comes from.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Where requirements files are read from, when that is not this machine's disk: an image that is being built.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    /// The bytes of the file at a path.
+    pub read: &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
+    /// Whether anything is at a path: a relative `--find-links` means the folder beside the file if there is one.
+    pub exists: &'a dyn Fn(&Path) -> bool,
+}
+
+impl Files<'static> {
+    /// Those of this machine.
+    pub const DISK: Self = Self { read: &|path| std::fs::read(path), exists: &|path| path.exists() };
+}
+
 impl Requirements {
     /// Reads the file at `path`, and those that it includes.
     pub fn read(path: &Path, variables: Variables<'_>) -> Result<Self> {
@@ -165,7 +216,18 @@ impl Requirements {
 
     /// Reads one more file; `constraint` as with `-c`.
     pub fn add_file(&mut self, path: &Path, constraint: bool, variables: Variables<'_>) -> Result<()> {
-        let mut reader = Reader { found: self, variables, open: Vec::new() };
+        self.add_file_from(Files::DISK, path, constraint, variables)
+    }
+
+    /// Reads one more file of `files`; the files that it includes come from there, too.
+    pub fn add_file_from(
+        &mut self,
+        files: Files<'_>,
+        path: &Path,
+        constraint: bool,
+        variables: Variables<'_>,
+    ) -> Result<()> {
+        let mut reader = Reader { found: self, files, variables, open: Vec::new() };
         Ok(reader.file(path, constraint, None)?)
     }
 
@@ -186,6 +248,7 @@ impl Requirements {
 /// Reads files into `found`; `open` are the files that include the one being read.
 struct Reader<'a> {
     found: &'a mut Requirements,
+    files: Files<'a>,
     variables: Variables<'a>,
     open: Vec<PathBuf>,
 }
@@ -197,7 +260,7 @@ impl Reader<'_> {
         constraint: bool,
         from: Option<&Location>,
     ) -> Result<(), RequirementsError> {
-        let bytes = std::fs::read(path).map_err(|source| RequirementsError::Read {
+        let bytes = (self.files.read)(path).map_err(|source| RequirementsError::Read {
             path: path.to_owned(),
             from: from.cloned(),
             source,
@@ -232,7 +295,7 @@ impl Reader<'_> {
         } else if let Some(nested) = options.constraints.first() {
             self.include(nested, true, location)?;
         } else {
-            options.apply(path, &mut self.found.options);
+            options.apply(path, self.files, &mut self.found.options);
         }
         Ok(())
     }

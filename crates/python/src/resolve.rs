@@ -15,6 +15,8 @@
 //!   package. `--pre` becomes `--prerelease allow`.
 //! * uv reads neither `PIP_*` nor `pip.conf`, so the [`IndexSettings`] carry what they say. uv's own settings (`uv.toml`,
 //!   `UV_*`) stay in force, for the environment is inherited.
+//! * What is installed is one more candidate for pip, whether an index has it or not, and the preferred one unless it is
+//!   to be upgraded. uv is given it as a wheel that has nothing but its metadata, and as a preference ([`InstallRules`]).
 //! * If one requirement has a hash, all must be pinned and have one, a dependency that is not listed is an error, and
 //!   only wheels with these hashes are chosen. uv does not check that when it compiles, so it is checked here.
 //!
@@ -37,6 +39,7 @@
 
 mod error;
 mod order;
+mod rules;
 mod settings;
 mod uv;
 
@@ -51,14 +54,15 @@ use crate::error::Result;
 use crate::fetch::Credentials;
 use crate::name::normalise;
 use crate::pylock::{LockedWheel, Lockfile, LockfileError, WheelLocation, describe, is_wheel};
-use crate::redact::{redact, without_credentials};
 use crate::requirement::Requirement;
 use crate::requirements::{RequirementLine, Requirements, RequirementsError};
 use crate::tag::Target;
+use cartwheel_transfer::{redact, without_credentials};
 use order::installation_order;
 use uv::Uv;
 
 pub use error::ResolveError;
+pub use rules::{Change, IndexStrategy, InstallRules, InstalledDistribution, SatisfiedPackage, Upgrade};
 pub use settings::IndexSettings;
 
 /// What to resolve, for what, and from where.
@@ -78,6 +82,8 @@ pub struct ResolveRequest {
     pub index: IndexSettings,
     /// Whether to leave out what is not asked for by name.
     pub no_dependencies: bool,
+    /// Whose rules hold, and what is there already.
+    pub rules: InstallRules,
     /// The text of an earlier lockfile, whose versions are preferred.
     pub previous: Option<String>,
 }
@@ -96,10 +102,12 @@ pub enum ResolveSource {
         /// Which of its dependency groups.
         groups: Vec<String>,
     },
-    /// A `uv.lock`, as it is, without development dependencies and the project itself.
+    /// A `uv.lock`, as it is.
     UvLock {
         /// The folder of the project.
         project: PathBuf,
+        /// What of it is wanted.
+        selection: LockSelection,
     },
     /// A `pylock.toml`, as it is.
     Pylock {
@@ -108,17 +116,35 @@ pub enum ResolveSource {
     },
 }
 
+/// What of a `uv.lock` is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockSelection {
+    /// Options of `uv export` that select packages: `--no-dev`, `--extra x`, `--no-emit-project`, ….
+    pub options: Vec<String>,
+    /// Whether the lockfile is believed unseen. Otherwise one that does not fit the project is an error.
+    pub frozen: bool,
+}
+
+impl Default for LockSelection {
+    /// Without development dependencies and the project itself.
+    fn default() -> Self {
+        Self { options: ["--no-dev", "--no-emit-project"].map(str::to_owned).to_vec(), frozen: true }
+    }
+}
+
 /// The wheels that satisfy a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolution {
     /// The wheels, in the order in which pip would install them.
     pub packages: Vec<LockedWheel>,
+    /// What satisfies the request and is there already.
+    pub satisfied: Vec<SatisfiedPackage>,
     /// The same as `pylock.toml`, without credentials: the preferences for the next resolution.
     pub pylock: String,
 }
 
 impl Record for Resolution {
-    const KIND: &'static str = "resolution-1";
+    const KIND: &'static str = "resolution-2";
 }
 
 impl ResolveRequest {
@@ -131,6 +157,7 @@ impl ResolveRequest {
     /// | `index` | index URLs, folders of wheels, and whether pre-releases are allowed |
     /// | `target` | Python, processor and C library |
     /// | `dependencies` | whether they are wanted |
+    /// | `rules` | how indexes are weighed; what is installed, with what it needs, and what of it may be exchanged |
     ///
     /// Credentials are in none of them: a new password is no new question. Nor is `previous`, for it is an answer.
     pub fn key(&self) -> Result<Key<Resolution>> {
@@ -139,7 +166,10 @@ impl ResolveRequest {
             ResolveSource::Project { path, extras, groups } => {
                 (String::new(), format!("{} {} {}", content(path)?, extras.join(","), groups.join(",")))
             }
-            ResolveSource::UvLock { project } => (String::new(), content(&project.join("uv.lock"))?),
+            ResolveSource::UvLock { project, selection } => {
+                let options = (selection.options.join(" "), selection.frozen);
+                (String::new(), format!("{} {} {}", content(&project.join("uv.lock"))?, options.0, options.1))
+            }
             ResolveSource::Pylock { path } => (String::new(), content(path)?),
         };
         Ok(Key::new()
@@ -147,7 +177,8 @@ impl ResolveRequest {
             .with("project", project)
             .with("index", self.settings().question())
             .with("target", describe(&self.target))
-            .with("dependencies", !self.no_dependencies))
+            .with("dependencies", !self.no_dependencies)
+            .with("rules", self.rules.question()))
     }
 
     fn question(requirements: &Requirements) -> String {
@@ -200,8 +231,8 @@ pub fn resolve(request: &ResolveRequest) -> Result<Resolution> {
             let uv = Uv::new(request)?;
             compile(&uv, request, &Pins::default())
         }
-        ResolveSource::UvLock { project } => {
-            let text = Uv::new(request)?.export(project)?;
+        ResolveSource::UvLock { project, selection } => {
+            let text = Uv::new(request)?.export(project, selection)?;
             adopt(request, &text, project)
         }
         ResolveSource::Pylock { path } => {
@@ -215,7 +246,8 @@ pub fn resolve(request: &ResolveRequest) -> Result<Resolution> {
 fn adopt(request: &ResolveRequest, text: &str, folder: &Path) -> Result<Resolution> {
     let packages = Lockfile::parse(text, folder)?.select(&request.target, &|_, _| true)?;
     let packages = installation_order(packages, &BTreeMap::new());
-    Ok(Resolution { packages, pylock: without_credentials(text) })
+    let (packages, satisfied) = rules::part(&request.rules, packages);
+    Ok(Resolution { packages, satisfied, pylock: without_credentials(text) })
 }
 
 fn resolve_requirements(request: &ResolveRequest, requirements: &Requirements) -> Result<Resolution> {
@@ -236,31 +268,64 @@ fn resolve_requirements(request: &ResolveRequest, requirements: &Requirements) -
     Ok(resolution)
 }
 
-/// Asks uv, offline first if there is something to prefer.
+/// Asks uv, offline first if there is an earlier answer to prefer.
 fn compile(uv: &Uv<'_>, request: &ResolveRequest, pins: &Pins) -> Result<Resolution> {
-    let text = match &request.previous {
-        None => uv.compile(false)?,
-        Some(previous) => {
-            let known = Lockfile::parse(previous, uv.folder()).map(|lockfile| lockfile.versions());
-            let known = known.unwrap_or_default();
-            uv.prefer(previous)?;
-            let offline = uv.compile(true).ok();
-            if let Some(text) = offline.filter(|text| pins.are_known(text, &known, uv.folder())) {
-                tracing::debug!("resolved offline: every version was chosen before");
-                text
-            } else {
-                uv.prefer(previous)?;
-                uv.compile(false)?
-            }
-        }
-    };
+    let stand_ins = uv.write_stand_ins()?;
+    let preferred = request.rules.preferences(&pins.requested);
+    let preferences = preferences(request.previous.as_deref(), &preferred);
+    let text = ask(uv, request, pins, preferences.as_deref())?;
     let lockfile = Lockfile::parse(&text, uv.folder())?;
-    let packages = lockfile.select(&request.target, &|name, digest| pins.allow(name, digest))?;
+    let allowed = |name: &str, digest| stand_ins.contains(&digest) || pins.allow(name, digest);
+    let packages = lockfile.select(&request.target, &allowed)?;
     let alone = request.no_dependencies || packages.len() < 2;
     let dependents = if alone { BTreeMap::new() } else { uv.dependents(&packages)? };
     let packages = installation_order(packages, &dependents);
     let pylock = with_absolute_paths(&without_credentials(&text), &packages, uv.folder());
-    Ok(Resolution { packages, pylock })
+    let (packages, satisfied) = rules::part(&request.rules, packages);
+    Ok(Resolution { packages, satisfied, pylock })
+}
+
+fn ask(uv: &Uv<'_>, request: &ResolveRequest, pins: &Pins, preferences: Option<&str>) -> Result<String> {
+    let Some(preferences) = preferences else { return uv.compile(false) };
+    if request.previous.is_some() {
+        let known = Lockfile::parse(preferences, uv.folder()).map(|lockfile| lockfile.versions());
+        let known = known.unwrap_or_default();
+        uv.prefer(preferences)?;
+        let offline = uv.compile(true).ok();
+        if let Some(text) = offline.filter(|text| pins.are_known(text, &known, uv.folder())) {
+            tracing::debug!("resolved offline: every version was chosen before");
+            return Ok(text);
+        }
+    }
+    uv.prefer(preferences)?;
+    uv.compile(false)
+}
+
+/// A lockfile of the versions that are preferred: those of an earlier one, and before them those that are installed.
+fn preferences(previous: Option<&str>, installed: &BTreeMap<&str, &str>) -> Option<String> {
+    if installed.is_empty() {
+        return previous.map(str::to_owned);
+    }
+    let mut document: toml::Table = previous.and_then(|text| text.parse().ok()).unwrap_or_default();
+    let mut packages = match document.remove("packages") {
+        Some(toml::Value::Array(packages)) => packages,
+        _ => Vec::new(),
+    };
+    let is_installed = |package: &toml::Value| {
+        let name = package.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+        installed.contains_key(normalise(name).as_str())
+    };
+    packages.retain(|package| !is_installed(package));
+    for (name, version) in installed {
+        let fields = [("name", *name), ("version", *version)];
+        let table = fields.map(|(key, value)| (key.to_owned(), toml::Value::String(value.to_owned())));
+        packages.push(toml::Value::Table(table.into_iter().collect()));
+    }
+    for (key, value) in [("lock-version", "1.0"), ("created-by", "cartwheel")] {
+        document.entry(key).or_insert_with(|| value.into());
+    }
+    document.insert("packages".to_owned(), toml::Value::Array(packages));
+    Some(document.to_string())
 }
 
 /// uv writes paths relative to the lockfile, which lies in a folder that is about to go away.
@@ -289,6 +354,8 @@ struct Pins {
     pinned: BTreeSet<String>,
     /// The packages that must be built.
     no_binary: BTreeSet<String>,
+    /// The packages that a requirement names.
+    requested: BTreeSet<String>,
 }
 
 impl Pins {
@@ -315,6 +382,7 @@ impl Pins {
             if let Some(name) = line.text.rsplit('/').next().and_then(|file| file.split('-').next()) {
                 self.add_hashes(normalise(name), line)?;
                 self.pinned.insert(normalise(name));
+                self.request(normalise(name), line);
             }
             return Ok(());
         };
@@ -322,7 +390,14 @@ impl Pins {
         if requirement.is_pinned() || requirement.url().is_some() {
             self.pinned.insert(name.clone());
         }
+        self.request(name.clone(), line);
         self.add_hashes(name, line)
+    }
+
+    fn request(&mut self, name: String, line: &RequirementLine) {
+        if !line.constraint {
+            self.requested.insert(name);
+        }
     }
 
     fn add_hashes(&mut self, name: String, line: &RequirementLine) -> Result<(), ResolveError> {
@@ -459,6 +534,7 @@ mod tests {
             },
             index: IndexSettings::default(),
             no_dependencies: false,
+            rules: InstallRules::default(),
             previous: None,
         }
     }

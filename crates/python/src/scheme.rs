@@ -19,6 +19,19 @@ pub struct Scheme {
     pub python: String,
     /// The interpreter's version.
     pub version: PythonVersion,
+    /// The directory that everything below `purelib` is moved to in the end: pip's `--target` installs into the scheme of a
+    /// home directory and then empties its `lib/python`, but RECORD keeps the paths of before.
+    pub flattened: Option<String>,
+}
+
+/// Which tool installs. They agree on most files, and not on scripts, notes and the places of headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tool {
+    /// pip.
+    #[default]
+    Pip,
+    /// uv.
+    Uv,
 }
 
 impl Scheme {
@@ -37,6 +50,7 @@ impl Scheme {
             data: if prefix.is_empty() { "/".to_owned() } else { prefix.to_owned() },
             python: format!("{prefix}/bin/python{version}"),
             version,
+            flattened: None,
         }
     }
 
@@ -46,5 +60,90 @@ impl Scheme {
         let scheme = Self::for_prefix(root, version);
         let headers = format!("{root}/include/site/python{version}");
         Self { headers, python: format!("{root}/bin/python"), ..scheme }
+    }
+
+    /// The directory in which modules lie when all is done.
+    pub fn library(&self) -> &str {
+        self.flattened.as_deref().unwrap_or(&self.purelib)
+    }
+
+    /// The scheme of `--prefix`: a tree like that of a Python outside of the distribution's care, for this interpreter.
+    #[must_use]
+    pub fn with_prefix(&self, prefix: &str) -> Self {
+        let scheme = if self.is_venv() {
+            Self::for_venv(prefix, self.version)
+        } else {
+            Self::for_prefix(prefix, self.version)
+        };
+        Self { python: self.python.clone(), ..scheme }
+    }
+
+    /// The scheme of `--user` under `base`, mostly `~/.local`.
+    #[must_use]
+    pub fn with_user(&self, base: &str) -> Self {
+        Self { python: self.python.clone(), ..Self::for_prefix(base, self.version) }
+    }
+
+    /// The scheme of `--target`.
+    #[must_use]
+    pub fn with_target(&self, target: &str, tool: Tool) -> Self {
+        let target = target.trim_end_matches('/');
+        let version = self.version;
+        let (library, headers) = match tool {
+            Tool::Uv => (target.to_owned(), format!("{target}/include")),
+            Tool::Pip if self.is_venv() => {
+                (format!("{target}/lib/python"), format!("{target}/include/site/python{version}"))
+            }
+            Tool::Pip => (format!("{target}/lib/python"), format!("{target}/include/python")),
+        };
+        Self {
+            purelib: library.clone(),
+            platlib: library,
+            scripts: format!("{target}/bin"),
+            headers,
+            data: if target.is_empty() { "/".to_owned() } else { target.to_owned() },
+            python: self.python.clone(),
+            version,
+            flattened: (tool == Tool::Pip).then(|| target.to_owned()),
+        }
+    }
+
+    /// Whether it is that of a virtual environment: pip puts headers elsewhere there.
+    fn is_venv(&self) -> bool {
+        self.headers.contains("/include/site/")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What pip 26.3 and uv 0.13.9 were seen to do with a wheel that has files for every key.
+    #[test]
+    fn destinations_are_those_of_the_tools() {
+        let system = Scheme::for_prefix("/usr/local", PythonVersion::new(3, 13));
+        let venv = Scheme::for_venv("/venv", PythonVersion::new(3, 13));
+        let shown = |scheme: &Scheme| {
+            let places = [scheme.library(), &scheme.purelib, &scheme.scripts, &scheme.headers, &scheme.data];
+            places.join(" ")
+        };
+        assert_eq!(
+            shown(&system.with_target("/t/", Tool::Pip)),
+            "/t /t/lib/python /t/bin /t/include/python /t"
+        );
+        assert_eq!(
+            shown(&venv.with_target("/t", Tool::Pip)),
+            "/t /t/lib/python /t/bin /t/include/site/python3.13 /t"
+        );
+        assert_eq!(shown(&venv.with_target("/t", Tool::Uv)), "/t /t /t/bin /t/include /t");
+        let library = "/p/lib/python3.13/site-packages";
+        assert_eq!(
+            shown(&system.with_prefix("/p")),
+            format!("{library} {library} /p/bin /p/include/python3.13 /p")
+        );
+        assert!(venv.with_prefix("/p").headers.ends_with("/include/site/python3.13"));
+        assert_eq!(system.with_user("/root/.local").headers, "/root/.local/include/python3.13");
+        assert_eq!(venv.with_prefix("/p").python, "/venv/bin/python");
+        assert_eq!(system.with_user("/u").python, "/usr/local/bin/python3.13");
     }
 }

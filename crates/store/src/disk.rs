@@ -138,6 +138,11 @@ impl Store {
         self.root.join("records").join(R::KIND).join(&hex[..2]).join(hex)
     }
 
+    /// A new file without a name, which is gone when it is closed: for what has to be read in another order than it comes.
+    pub fn scratch(&self) -> Result<File> {
+        Ok(self.temporary()?.0)
+    }
+
     /// A new file in `tmp/`, locked for as long as it is open.
     fn temporary(&self) -> Result<(File, TemporaryPath)> {
         static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -90,6 +90,13 @@ pub fn push(layout: &Path, registry: &str, repository: &str) -> Result<String, C
     Ok(reference)
 }
 
+/// The image of a registry that speaks plain HTTP, copied by skopeo to the layout `copy`: every digest and size is checked.
+pub fn skopeo_pull(reference: &str, copy: &Path) -> Result<(), Complaint> {
+    let (from, to) = (format!("docker://{reference}"), format!("oci:{}:copy", copy.display()));
+    let options = ["copy", "--quiet", "--insecure-policy", "--src-tls-verify=false"];
+    ask(Command::new("skopeo").args(options).args([&from, &to])).map(drop)
+}
+
 /// Podman, with the settings and the storage that the chore made for this run.
 ///
 /// Its storage is overlay, as on people's machines: overlay is what shows whether a layer hides something below it.

@@ -69,6 +69,12 @@ impl ContextTree {
         Ok(Self { origin: Origin::Folder { root, cache, listed: now }, entries, known })
     }
 
+    /// A context without files.
+    pub fn empty(store: &Store) -> Result<Self> {
+        let (_, blob) = store.put_blob(b"")?;
+        Ok(Self { origin: Origin::Tar(blob), entries: Vec::new(), known: Mutex::default() })
+    }
+
     /// Reads a tar, as it is or compressed (gzip, bzip2, xz, zstd); `None` if `blob` is something else.
     pub fn of_archive(store: &Store, blob: &Blob) -> Result<Option<Self>> {
         let Some((tar, entries)) = archive::read(store, blob)? else { return Ok(None) };
@@ -83,6 +89,11 @@ impl ContextTree {
     /// What is at `path`; links are not followed.
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.found(path).map(|(_, found)| &found.node)
+    }
+
+    /// Whether an archive has an entry for `path`, and not only for what is below it.
+    pub(crate) fn is_mentioned(&self, path: &str) -> bool {
+        self.found(path).is_some_and(|(_, found)| found.group.is_some() || found.stamp.is_some())
     }
 
     /// The paths below the directory `path` (all of them for the root, which is empty), and what is there.

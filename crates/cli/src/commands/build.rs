@@ -1,169 +1,185 @@
-//! `cartwheel build`.
+//! `cartwheel build` and `cartwheel plan`.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+mod output;
+mod source;
+
+use std::io::{self, Write};
 use std::time::Instant;
 
 use cartwheel_build::{
-    BuildContext, Built, DEFAULT_BUDGET, Event, ExecuteOptions, Graph, Plan, PlanOptions, Progress,
-    ProjectOptions, execute, lower_project, pin,
+    BuildOptions, Built, DEFAULT_BUDGET, Event, Graph, Images, NoCache, Progress, Workshop, execute,
+    lower_dockerfile, lower_project,
 };
-use cartwheel_oci::{
-    ArchiveKind, ArchiveWriter, Documents, Image, LayoutWriter, Reference, copy, write_and_rename,
-};
+use cartwheel_oci::{Descriptor, Image, Platform, RegistryClient, StoreAndOrigins};
 use cartwheel_python::FetchOptions;
 use cartwheel_store::{Digest, Store};
 use serde_json::json;
 
-use crate::args::{BuildArguments, Emit, OutputSpec, ProgressMode};
+use crate::args::{BuildArguments, Emit, ProgressMode, RegistryArguments};
 use crate::error::Failure;
+use crate::registries;
 use crate::settings::{Settings, host_platform};
 use crate::terminal;
+use source::Origin;
 
-/// Builds a project.
-pub(crate) fn build(arguments: &BuildArguments) -> Result<(), Failure> {
+/// Builds an image, for one platform or several.
+pub(crate) fn build(arguments: &BuildArguments, registries: &RegistryArguments) -> Result<(), Failure> {
     let started = Instant::now();
     let mode = if arguments.quiet { ProgressMode::Quiet } else { arguments.progress };
     let progress = terminal::progress(mode);
-    let context = BuildContext::read(&arguments.context)?;
-    warn_of_dockerfile(&context, &*progress);
-    let graph = lower_project(&context, arguments.base.clone(), &project_options(arguments))?;
-    if arguments.emit == Some(Emit::Graph) {
-        print!("{graph}");
-        return Ok(());
-    }
-    refuse_terminal(arguments.output.as_ref())?;
+    let outputs = output::wanted(arguments)?;
     let settings = Settings::read()?;
     let store = Store::open(&settings.home)?;
-    let plan = plan(&store, &graph, &context, &settings, arguments)?;
-    if arguments.emit == Some(Emit::Plan) {
-        print!("{plan}");
-        return Ok(());
+    let origin = source::open(arguments, &settings, &store)?;
+    warn_of_dockerfile(arguments, &origin, &*progress);
+    let client = registries::client(&settings, registries, mode == ProgressMode::Quiet)?;
+    let session =
+        Session { arguments, settings: &settings, store: &store, client: &client, progress: &*progress };
+    if let Some(emit) = arguments.emit {
+        return session.emit(emit, &origin);
     }
-    let built = run(&store, &plan, &settings, &arguments.tags, &*progress)?;
-    if let Some(output) = &arguments.output {
-        write(&built.image, &arguments.tags, &store, output)?;
+    let built: Result<Vec<Built>, Failure> =
+        session.platforms().iter().map(|platform| session.build_for(platform, &origin)).collect();
+    let built = built?;
+    let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
+    let descriptor = output::result(&images, &arguments.tags, &store)?;
+    let source = StoreAndOrigins { store: &store, client: &client };
+    for output in &outputs {
+        output.write(&images, &arguments.tags, &source, &settings)?;
     }
-    let documents = built.image.documents();
-    write_results(&documents, arguments)?;
+    write_results(&images, &descriptor, arguments)?;
     if mode != ProgressMode::Quiet {
-        summarise(&built, started, &arguments.tags, arguments.output.as_ref());
+        summarise(&built, started, arguments, &outputs);
     }
-    if to_stdout(arguments.output.as_ref()) {
+    if outputs.iter().any(output::Output::is_stdout) {
         Ok(())
     } else {
-        Ok(writeln!(io::stdout(), "{}", documents.descriptor.digest)?)
+        Ok(writeln!(io::stdout(), "{}", descriptor.digest)?)
     }
 }
 
-fn project_options(arguments: &BuildArguments) -> ProjectOptions {
-    ProjectOptions {
-        requirements: arguments.requirements.clone(),
-        entrypoint: arguments.entrypoint.clone().map(|words| words.0),
-        cmd: arguments.cmd.clone().map(|words| words.0),
-        user: arguments.user.clone(),
-    }
-}
-
-/// `docker build` would build it; this version does not, and says so.
-fn warn_of_dockerfile(context: &BuildContext, progress: &dyn Progress) {
-    let path = context.root().join("Dockerfile");
-    if path.is_file() {
+/// `docker build` would build it.
+fn warn_of_dockerfile(arguments: &BuildArguments, origin: &Origin, progress: &dyn Progress) {
+    let path = arguments.context.join("Dockerfile");
+    if let (None, Some(option)) = (&origin.dockerfile, arguments.project.given())
+        && path.is_file()
+    {
         let path = path.display();
         progress.event(&Event::Warning(format!(
-            "`{path}` is not read: the image is built from the project's requirements"
+            "`{path}` is not read: `{option}` is for a project without a Dockerfile"
         )));
     }
 }
 
-fn plan(
-    store: &Store,
-    graph: &Graph,
-    context: &BuildContext,
-    settings: &Settings,
-    arguments: &BuildArguments,
-) -> Result<Plan, Failure> {
-    let options = PlanOptions {
-        platform: arguments.platform.clone().unwrap_or_else(host_platform),
-        uv: settings.uv.clone(),
-        interpreter: settings.interpreter.clone(),
-        index: settings.index.clone(),
-        variables: settings.variables.clone(),
-        names: arguments.tags.clone(),
-        no_cache: arguments.no_cache,
-        epoch: settings.epoch,
-        budget: DEFAULT_BUDGET,
-    };
-    Ok(pin(store, graph, context, &options)?)
+/// Prints what a build would do.
+pub(crate) fn plan(arguments: &BuildArguments, registries: &RegistryArguments) -> Result<(), Failure> {
+    let settings = Settings::read()?;
+    let store = Store::open(&settings.home)?;
+    let origin = source::open(arguments, &settings, &store)?;
+    let client = registries::client(&settings, registries, true)?;
+    let progress = terminal::progress(ProgressMode::Quiet);
+    Session { arguments, settings: &settings, store: &store, client: &client, progress: &*progress }
+        .emit(arguments.emit.unwrap_or(Emit::Plan), &origin)
 }
 
-fn run(
-    store: &Store,
-    plan: &Plan,
-    settings: &Settings,
-    names: &[Reference],
-    progress: &dyn Progress,
-) -> Result<Built, Failure> {
-    let mut credentials = plan.credentials.clone();
-    if let Some(netrc) = &settings.netrc {
-        credentials.add_netrc(netrc);
-    }
-    let fetch = FetchOptions {
-        credentials,
-        certificates: settings.index.certificates.clone(),
-        trusted_hosts: settings.index.trusted_hosts.clone(),
-        ..FetchOptions::default()
-    };
-    let options = ExecuteOptions { names, fetch: &fetch, now: &settings.now };
-    Ok(execute(store, plan, &options, progress)?)
+/// One run of the command.
+struct Session<'a> {
+    arguments: &'a BuildArguments,
+    settings: &'a Settings,
+    store: &'a Store,
+    client: &'a RegistryClient,
+    progress: &'a dyn Progress,
 }
 
-fn to_stdout(output: Option<&OutputSpec>) -> bool {
-    matches!(output, Some(OutputSpec::OciArchive(path) | OutputSpec::DockerArchive(path)) if path == Path::new("-"))
-}
-
-fn refuse_terminal(output: Option<&OutputSpec>) -> Result<(), Failure> {
-    if to_stdout(output) && io::stdout().is_terminal() {
-        return Err(Failure::user(
-            "an archive is not written to a terminal: redirect standard output".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-fn write(image: &Image, names: &[Reference], store: &Store, output: &OutputSpec) -> Result<(), Failure> {
-    match output {
-        OutputSpec::Layout(path) => {
-            copy(image, names, store, &mut LayoutWriter::create(path)?)?;
+impl Session<'_> {
+    fn platforms(&self) -> Vec<Platform> {
+        if self.arguments.platforms.is_empty() {
+            return vec![host_platform()];
         }
-        OutputSpec::OciArchive(path) => archive(image, names, store, (path, ArchiveKind::Oci))?,
-        OutputSpec::DockerArchive(path) => archive(image, names, store, (path, ArchiveKind::Docker))?,
+        self.arguments.platforms.clone()
     }
-    Ok(())
-}
 
-fn archive(
-    image: &Image,
-    names: &[Reference],
-    store: &Store,
-    (path, kind): (&PathBuf, ArchiveKind),
-) -> Result<(), Failure> {
-    if path == Path::new("-") {
-        copy(image, names, store, &mut ArchiveWriter::new(io::stdout().lock(), kind))?;
-        return Ok(());
+    fn build_for(&self, platform: &Platform, origin: &Origin) -> Result<Built, Failure> {
+        let images = Images::new(self.store).with_registries(self.client, self.arguments.pull);
+        let graph = self.graph(platform, origin, &images)?;
+        let workshop = Workshop { store: self.store, images: &images, contexts: &origin.contexts };
+        Ok(execute(&workshop, &graph, &self.options(), self.progress)?)
     }
-    let fill = |file: &mut File| {
-        let mut sink = ArchiveWriter::new(io::BufWriter::with_capacity(1 << 20, file), kind);
-        copy(image, names, store, &mut sink).map_err(io::Error::other)?;
-        sink.into_inner().flush()
-    };
-    Ok(write_and_rename(path, fill)?)
+
+    fn graph(&self, platform: &Platform, origin: &Origin, images: &Images<'_>) -> Result<Graph, Failure> {
+        if let Some(dockerfile) = &origin.dockerfile {
+            let mut dockerfile = dockerfile.clone();
+            dockerfile.options.platform = source::platform(platform);
+            let config_of =
+                |reference: &_, platform: &_| Ok(images.open(reference, platform)?.config().clone());
+            return Ok(lower_dockerfile(&dockerfile, &config_of)?);
+        }
+        let (context, base, options) = origin.project(&self.arguments.project)?;
+        Ok(lower_project(context, base, platform, &options)?)
+    }
+
+    fn options(&self) -> BuildOptions<'_> {
+        let settings = self.settings;
+        let anew = if self.arguments.no_cache {
+            NoCache::All
+        } else if self.arguments.no_cache_filter.is_empty() {
+            NoCache::None
+        } else {
+            NoCache::Stages(self.arguments.no_cache_filter.clone())
+        };
+        BuildOptions {
+            names: &self.arguments.tags,
+            uv: settings.uv.clone(),
+            interpreter: settings.interpreter.clone(),
+            index: settings.index.clone(),
+            variables: settings.variables.clone(),
+            no_cache: anew,
+            epoch: settings.epoch,
+            budget: DEFAULT_BUDGET,
+            labels: self
+                .arguments
+                .labels
+                .iter()
+                .map(|label| (label.key.clone(), label.value.clone()))
+                .collect(),
+            fetch: FetchOptions {
+                certificates: settings.index.certificates.clone(),
+                trusted_hosts: settings.index.trusted_hosts.clone(),
+                ..FetchOptions::default()
+            },
+            netrc: settings.netrc.clone(),
+            now: &settings.now,
+        }
+    }
+
+    fn emit(&self, emit: Emit, origin: &Origin) -> Result<(), Failure> {
+        for platform in self.platforms() {
+            let images = Images::new(self.store).with_registries(self.client, self.arguments.pull);
+            let graph = self.graph(&platform, origin, &images)?;
+            match emit {
+                Emit::Graph => print!("{graph}"),
+                Emit::Plan => {
+                    let workshop =
+                        Workshop { store: self.store, images: &images, contexts: &origin.contexts };
+                    print!("{}", cartwheel_build::plan(&workshop, &graph, &self.options(), self.progress)?);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The files that scripts read: as `docker buildx build` writes them.
-fn write_results(documents: &Documents, arguments: &BuildArguments) -> Result<(), Failure> {
-    let config = Digest::of(&documents.config);
+fn write_results(
+    images: &[Image],
+    descriptor: &Descriptor,
+    arguments: &BuildArguments,
+) -> Result<(), Failure> {
+    // As buildx does, an index has no one config: its own digest is the image's ID.
+    let config = match images {
+        [image] => Digest::of(&image.documents().config),
+        _ => descriptor.digest,
+    };
     if let Some(path) = &arguments.iidfile {
         std::fs::write(path, config.to_string()).map_err(Failure::io("write", path))?;
     }
@@ -171,8 +187,8 @@ fn write_results(documents: &Documents, arguments: &BuildArguments) -> Result<()
         let names: Vec<String> = arguments.tags.iter().map(ToString::to_string).collect();
         let mut metadata = json!({
             "containerimage.config.digest": config,
-            "containerimage.descriptor": documents.descriptor,
-            "containerimage.digest": documents.descriptor.digest,
+            "containerimage.descriptor": descriptor,
+            "containerimage.digest": descriptor.digest,
         });
         if !names.is_empty() {
             metadata["image.name"] = json!(names.join(","));
@@ -183,11 +199,14 @@ fn write_results(documents: &Documents, arguments: &BuildArguments) -> Result<()
     Ok(())
 }
 
-fn summarise(built: &Built, started: Instant, names: &[Reference], output: Option<&OutputSpec>) {
-    let names: Vec<String> = names.iter().map(Reference::familiar).collect();
+fn summarise(built: &[Built], started: Instant, arguments: &BuildArguments, outputs: &[output::Output]) {
+    let names: Vec<String> = arguments.tags.iter().map(cartwheel_oci::Reference::familiar).collect();
     let name = if names.is_empty() { String::new() } else { format!(" {}", names.join(" ")) };
-    let written = output.map(|output| format!(", written to {output}")).unwrap_or_default();
-    let (made, reused) = (built.made, built.reused);
+    let places: Vec<String> = outputs.iter().map(ToString::to_string).collect();
+    let written =
+        if places.is_empty() { String::new() } else { format!(", written to {}", places.join(", ")) };
+    let made: usize = built.iter().map(|built| built.made).sum();
+    let reused: usize = built.iter().map(|built| built.reused).sum();
     let took = started.elapsed().as_secs_f64();
     eprintln!("built{name} in {took:.2}s: {made} layers made, {reused} reused{written}");
 }

@@ -146,13 +146,14 @@ fn graph_and_plan_can_be_printed() {
     );
     let plan = project.build(&["--emit", "plan"]);
     assert!(
-        plan.contains("spliced    2 wheels\n") && plan.contains("copied     2 files to /app\n"),
+        plan.contains("spliced  install\n              uvicorn 1.0\n")
+            && plan.contains("copied   copy the project to /app\n"),
         "{plan}"
     );
     project.build(&[]);
     let plan = project.build(&["--emit", "plan"]);
     assert!(
-        plan.contains("cached     2 wheels\n") && plan.contains("cached     2 files to /app\n"),
+        plan.contains("cached   install\n") && plan.contains("cached   copy the project to /app\n"),
         "{plan}"
     );
 }

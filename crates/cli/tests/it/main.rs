@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod dockerfiles;
+mod engines;
 mod errors;
 mod fixtures;
 mod images;
@@ -12,6 +14,7 @@ mod layers;
 mod parity;
 mod peers;
 mod project;
+mod registries;
 mod resolved;
 
 #[test]

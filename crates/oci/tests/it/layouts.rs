@@ -13,7 +13,7 @@ use cartwheel_store::Store;
 
 use crate::wheels::Streams;
 
-fn platform() -> Platform {
+pub(crate) fn platform() -> Platform {
     "linux/amd64".parse().unwrap()
 }
 
@@ -28,7 +28,7 @@ fn layer(store: &Store, text: &str) -> Layer {
     }
 }
 
-fn image(store: &Store, text: &str) -> Image {
+pub(crate) fn image(store: &Store, text: &str) -> Image {
     let history = History { created_by: Some("COPY . /app".into()), ..History::default() };
     Image::scratch(&platform()).append(layer(store, text), history)
 }

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod below;
+mod engines;
 mod foreign;
 mod golden;
 mod layers;
 mod layouts;
+mod registries;
 mod trees;
 mod wheels;
 

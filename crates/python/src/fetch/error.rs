@@ -3,9 +3,9 @@
 use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use cartwheel_store::Digest;
+use cartwheel_transfer::Failure;
 
 /// A wheel that could not be fetched. URLs are without credentials.
 #[derive(Debug, thiserror::Error)]
@@ -81,49 +81,30 @@ pub enum FetchError {
         /// What the store said.
         source: cartwheel_store::Error,
     },
-    /// A file of certificates that could not be read.
-    #[error("could not read certificates `{}`", path.display())]
-    Certificates {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// TLS could not be set up: most likely the system has no certificates.
-    #[error("could not set up the HTTP client")]
-    Client {
-        /// Why.
-        source: reqwest::Error,
-    },
-    /// The threads for the network could not be started.
-    #[error("could not start the network threads")]
-    Runtime {
-        /// What the system answered.
-        source: io::Error,
-    },
+    /// The network could not be set up.
+    #[error(transparent)]
+    Setup(#[from] cartwheel_transfer::Error),
     /// Another download failed, so this one stopped.
     #[error("stopped")]
     Stopped,
 }
 
-/// One attempt that failed, in a way that another may not.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Hitch {
-    #[error("could not talk to the server")]
-    Network(#[source] reqwest::Error),
-    #[error("nothing came for {} s", .0.as_secs_f32())]
-    Stalled(Duration),
-    #[error("the server answered with status {status}")]
-    Status { status: u16, retry_after: Option<Duration> },
-    #[error("the connection ended after {received} of {size} bytes")]
-    Short { received: u64, size: u64 },
-    #[error("the server answered with a range that was not asked for")]
-    Range,
-}
-
 impl FetchError {
     pub(super) fn store(source: cartwheel_store::Error) -> Self {
         Self::Store { source }
+    }
+
+    /// A download from `url` that failed.
+    pub(super) fn failed(failure: Failure, url: String) -> Self {
+        match failure {
+            Failure::Unreachable { attempts, hitch } => {
+                Self::Unreachable { url, attempts, source: Box::new(hitch) }
+            }
+            Failure::Digest { expected, found } => Self::Digest { place: url, expected, found },
+            Failure::Size(size) => Self::Size { url, size },
+            Failure::Store(source) => Self::Store { source },
+            _ => Self::Stopped,
+        }
     }
 
     /// A commit that failed: by the digest, or by the disk.
@@ -135,19 +116,5 @@ impl FetchError {
             cartwheel_store::ErrorKind::DigestMismatch { expected, found } => wrong(*expected, *found),
             _ => Self::store(error),
         }
-    }
-}
-
-impl Hitch {
-    /// The whole chain in one line, for a progress event.
-    pub(super) fn reason(&self) -> String {
-        let mut reason = self.to_string();
-        let mut source = self.source();
-        while let Some(error) = source {
-            reason.push_str(": ");
-            reason.push_str(&error.to_string());
-            source = error.source();
-        }
-        crate::redact::redact(&reason)
     }
 }

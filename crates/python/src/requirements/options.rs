@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::RequirementOptions;
-use crate::name::normalise;
+use super::{BinaryChoice, Files, RequirementOptions};
 
 /// What the options of one line say.
 #[derive(Debug, Default)]
@@ -17,7 +16,7 @@ pub(super) struct LineOptions {
     find_links: Vec<String>,
     trusted_hosts: Vec<String>,
     features: Vec<String>,
-    binaries: Vec<(Binary, String)>,
+    binaries: Vec<(BinaryChoice, String)>,
     flags: Vec<Flag>,
 }
 
@@ -30,16 +29,10 @@ enum Flag {
     Pre,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Binary {
-    No,
-    Only,
-}
-
 #[derive(Debug, Clone, Copy)]
 enum Known {
     Flag(Flag),
-    Binary(Binary),
+    Binary(BinaryChoice),
     IndexUrl,
     ExtraIndexUrl,
     FindLinks,
@@ -69,8 +62,8 @@ const OPTIONS: [(&str, Known); 28] = [
     ("--editable", Known::Editable),
     ("-f", Known::FindLinks),
     ("--find-links", Known::FindLinks),
-    ("--no-binary", Known::Binary(Binary::No)),
-    ("--only-binary", Known::Binary(Binary::Only)),
+    ("--no-binary", Known::Binary(BinaryChoice::No)),
+    ("--only-binary", Known::Binary(BinaryChoice::Only)),
     ("--prefer-binary", Known::Flag(Flag::PreferBinary)),
     ("--require-hashes", Known::Flag(Flag::RequireHashes)),
     ("--no-require-hashes", Known::Flag(Flag::NoRequireHashes)),
@@ -141,31 +134,12 @@ impl LineOptions {
 
     /// `--no-binary` and `--only-binary` count even on the line of a requirement, and the later one wins.
     pub(super) fn choose_binaries(&self, options: &mut RequirementOptions) {
-        for (binary, names) in &self.binaries {
-            let (chosen, other) = match binary {
-                Binary::No => (&mut options.no_binary, &mut options.only_binary),
-                Binary::Only => (&mut options.only_binary, &mut options.no_binary),
-            };
-            for name in names.split(',').map(|name| normalise(name.trim())) {
-                match name.as_str() {
-                    ":all:" => {
-                        other.clear();
-                        chosen.clear();
-                    }
-                    ":none:" => {
-                        chosen.clear();
-                        continue;
-                    }
-                    name => {
-                        other.remove(name);
-                    }
-                }
-                chosen.insert(name);
-            }
+        for (choice, names) in &self.binaries {
+            options.choose_binaries(*choice, names);
         }
     }
 
-    pub(super) fn apply(self, file: &Path, options: &mut RequirementOptions) {
+    pub(super) fn apply(self, file: &Path, files: Files<'_>, options: &mut RequirementOptions) {
         for flag in self.flags {
             match flag {
                 Flag::NoIndex => options.no_index = true,
@@ -180,16 +154,20 @@ impl LineOptions {
             options.extra_index_urls.clear();
         }
         options.extra_index_urls.extend(self.extra_index_urls);
-        options.find_links.extend(self.find_links.into_iter().next().map(|links| beside(file, links)));
+        options.find_links.extend(self.find_links.into_iter().next().map(|links| beside(file, files, links)));
         options.trusted_hosts.extend(self.trusted_hosts);
         options.features.extend(self.features);
     }
 }
 
 /// A relative `--find-links` means the folder beside the file if there is one.
-fn beside(file: &Path, links: String) -> String {
+fn beside(file: &Path, files: Files<'_>, links: String) -> String {
     let folder = file.parent().unwrap_or(Path::new("")).join(&links);
-    if !links.contains("://") && folder.exists() { folder.to_string_lossy().into_owned() } else { links }
+    if !links.contains("://") && (files.exists)(&folder) {
+        folder.to_string_lossy().into_owned()
+    } else {
+        links
+    }
 }
 
 fn checked_hash(value: String) -> Result<String, String> {

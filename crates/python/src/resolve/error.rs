@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::redact::redact;
 use crate::requirements::RequirementLine;
+use cartwheel_transfer::redact;
 
 /// A resolution that failed. No message has credentials in it.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Which indexes to ask.
 
-use crate::redact::redact;
 use crate::requirements::RequirementOptions;
+use cartwheel_transfer::redact;
 
 /// Where distributions come from, as pip's options and settings say it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,23 +1,26 @@
 //! Running `uv`, and understanding what it says.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use cartwheel_store::Digest;
 use tempfile::TempDir;
 
 use super::order::Dependents;
-use super::{IndexSettings, ResolveError, ResolveRequest, ResolveSource};
+use super::{IndexSettings, LockSelection, ResolveError, ResolveRequest, ResolveSource, rules};
 use crate::error::Result;
 use crate::name::normalise;
 use crate::pylock::{LockedWheel, Lockfile, LockfileError, describe};
-use crate::redact::redact;
 use crate::tag::{Arch, Libc, Target};
+use cartwheel_transfer::redact;
 
 pub(super) const REQUIREMENTS: &str = "requirements.txt";
 pub(super) const CONSTRAINTS: &str = "constraints.txt";
 const PYLOCK: &str = "pylock.toml";
 const CHOSEN: &str = "chosen.txt";
+const INSTALLED: &str = "installed";
 
 /// What uv says of a package that no index has, or no index shows us.
 const NOT_FOUND: &str = "was not found in the package registry";
@@ -47,7 +50,7 @@ impl<'a> Uv<'a> {
         self.folder.path()
     }
 
-    pub(super) fn write(&self, name: &str, text: &str) -> Result<(), ResolveError> {
+    pub(super) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> Result<(), ResolveError> {
         let path = self.folder().join(name);
         std::fs::write(&path, text).map_err(ResolveError::io("write", &path))
     }
@@ -83,7 +86,7 @@ impl<'a> Uv<'a> {
         let chosen = packages.iter().filter(|package| !package.direct);
         let chosen: Vec<String> =
             chosen.map(|package| format!("{}=={}", package.name, package.version)).collect();
-        self.write(CHOSEN, &chosen.join("\n"))?;
+        self.write(CHOSEN, chosen.join("\n"))?;
         let annotated = |offline: bool| {
             let mut command = self.pip_compile();
             command.args(["--only-binary", ":all:", "--python-platform", &self.platform]);
@@ -103,10 +106,25 @@ impl<'a> Uv<'a> {
         Ok(parse_annotations(&String::from_utf8_lossy(&answer.stdout)))
     }
 
-    /// The lockfile of the project in `project`, from its `uv.lock`.
-    pub(super) fn export(&self, project: &Path) -> Result<String> {
+    /// Writes a wheel for each installed distribution that can be chosen, and gives their digests.
+    pub(super) fn write_stand_ins(&self) -> Result<BTreeSet<Digest>> {
+        let wheels: Vec<_> =
+            self.request.rules.candidates().map(rules::InstalledDistribution::stand_in).collect();
+        let folder = self.folder().join(INSTALLED);
+        if !wheels.is_empty() {
+            std::fs::create_dir_all(&folder).map_err(ResolveError::io("create", &folder))?;
+        }
+        for (name, bytes) in &wheels {
+            self.write(&format!("{INSTALLED}/{name}"), bytes)?;
+        }
+        Ok(wheels.iter().map(|(_, bytes)| Digest::of(bytes)).collect())
+    }
+
+    /// What is selected of the project in `project`, from its `uv.lock`.
+    pub(super) fn export(&self, project: &Path, selection: &LockSelection) -> Result<String> {
         let mut command = self.command();
-        command.args(["export", "--frozen", "--no-dev", "--no-emit-project", "--no-header"]);
+        command.args(["export", if selection.frozen { "--frozen" } else { "--locked" }, "--no-header"]);
+        command.args(&selection.options);
         command.args(["--format", "pylock.toml", "--project"]).arg(project);
         let answer = self.run(command)?;
         if !answer.status.success() {
@@ -141,7 +159,7 @@ impl<'a> Uv<'a> {
     }
 
     fn pip_compile(&self) -> Command {
-        self.pip_compile_by("unsafe-best-match")
+        self.pip_compile_by(self.request.rules.strategy.as_str())
     }
 
     fn pip_compile_by(&self, strategy: &str) -> Command {
@@ -172,8 +190,12 @@ impl<'a> Uv<'a> {
         if !settings.extra_index_urls.is_empty() {
             command.env_remove("UV_INDEX").env("UV_EXTRA_INDEX_URL", settings.extra_index_urls.join(" "));
         }
-        if !settings.find_links.is_empty() {
-            command.env("UV_FIND_LINKS", settings.find_links.join(","));
+        let mut find_links = settings.find_links.clone();
+        if self.request.rules.candidates().next().is_some() {
+            find_links.push(self.folder().join(INSTALLED).display().to_string());
+        }
+        if !find_links.is_empty() {
+            command.env("UV_FIND_LINKS", find_links.join(","));
         }
         if let Some(certificates) = &settings.certificates {
             command.env("SSL_CERT_FILE", certificates);

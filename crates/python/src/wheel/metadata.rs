@@ -15,7 +15,18 @@ pub struct Metadata {
     requires_dist: Vec<String>,
 }
 
+/// What the METADATA of an installed distribution says: name, version, requirements, extras.
+type InstalledFields = (String, String, Vec<String>, Vec<String>);
+
 impl Metadata {
+    /// Reads the METADATA of an installed distribution, which nobody has checked.
+    pub(crate) fn installed(text: &str) -> Option<InstalledFields> {
+        let headers = Headers::parse(text);
+        let all = |name| headers.all(name).map(str::to_owned).collect();
+        let (name, version) = (headers.first("Name")?.to_owned(), headers.first("Version")?.to_owned());
+        Some((name, version, all("Requires-Dist"), all("Provides-Extra")))
+    }
+
     /// Reads METADATA and checks that it is of the package that the file name promises.
     pub(super) fn parse(text: &str, filename: &WheelFilename) -> Result<Self, Defect> {
         let headers = Headers::parse(text);

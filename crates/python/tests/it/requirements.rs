@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cartwheel_python::{Requirements, ResolveSource};
+use cartwheel_python::{Files, Requirements, ResolveSource};
 use tempfile::TempDir;
 
 /// A folder with these files.
@@ -95,4 +95,21 @@ fn a_mistake_in_a_requirement_is_found_when_it_is_resolved() {
     assert_eq!(error.to_string(), format!("{}:2:7: cannot read the requirement", place.display()));
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("`bad = 1` is no valid requirement"), "{source}");
+}
+
+#[test]
+fn files_of_an_image_are_read_without_a_disk() {
+    let read = |path: &Path| match path.to_str() {
+        Some("/app/r.txt") => Ok(b"a\n-r sub/s.txt\n-f wheels\n-f gone".to_vec()),
+        Some("/app/sub/s.txt") => Ok(b"b".to_vec()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    let files = Files { read: &read, exists: &|path| path == Path::new("/app/wheels") };
+    let mut requirements = Requirements::default();
+    requirements.add_file_from(files, Path::new("/app/r.txt"), false, &|_| None).unwrap();
+    let lines: Vec<_> = requirements.lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(lines, ["a", "b"]);
+    assert_eq!(requirements.options.find_links, ["/app/wheels", "gone"]);
+    let error = requirements.add_file_from(files, Path::new("/x.txt"), false, &|_| None).unwrap_err();
+    assert!(error.to_string().contains("/x.txt"), "{error}");
 }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use cartwheel_python::{
-    Arch, ErrorKind, IndexSettings, Libc, LockfileError, PythonVersion, Requirements, Resolution,
-    ResolveError, ResolveRequest, ResolveSource, Target, WheelLocation, resolve,
+    Arch, ErrorKind, IndexSettings, IndexStrategy, InstallRules, InstalledDistribution, Libc, LockSelection,
+    LockfileError, PythonVersion, Requirements, Resolution, ResolveError, ResolveRequest, ResolveSource,
+    Target, Upgrade, WheelLocation, resolve,
 };
 use cartwheel_store::Digest;
 use cartwheel_testkit::index::PackageIndex;
@@ -24,6 +25,7 @@ pub(crate) fn request(uv: &Path, folder: &Path) -> ResolveRequest {
         },
         index: IndexSettings::default(),
         no_dependencies: false,
+        rules: InstallRules::default(),
         previous: None,
     }
 }
@@ -161,7 +163,8 @@ fn a_uv_lock_is_taken_as_it_is() {
     let project =
         "[project]\nname = \"p\"\nversion = \"1\"\nrequires-python = \">=3.12\"\ndependencies = [\"a\"]\n";
     std::fs::write(case.folder.path().join("pyproject.toml"), project).unwrap();
-    case.request.source = ResolveSource::UvLock { project: case.folder.path().to_owned() };
+    case.request.source =
+        ResolveSource::UvLock { project: case.folder.path().to_owned(), selection: LockSelection::default() };
     let resolution = case.resolve();
     assert_eq!(names(&resolution), ["a==1"]);
     assert_eq!(resolution.packages[0].location, WheelLocation::Url(url.to_owned()));
@@ -293,4 +296,96 @@ fn a_project_is_resolved() {
     assert_eq!(project(&[], &[]), ["a==1"]);
     assert_eq!(project(&["x"], &[]), ["b==1", "a==1"]);
     assert_eq!(project(&["x"], &["g"]), ["c==1", "b==1", "a==1"]);
+}
+
+fn installed(name: &str, version: &str, requires: &[&str]) -> InstalledDistribution {
+    let mut metadata = format!("Name: {name}\nVersion: {version}\n");
+    for requirement in requires {
+        metadata.extend(["Requires-Dist: ", requirement, "\n"]);
+    }
+    InstalledDistribution::parse(&metadata).unwrap()
+}
+
+fn satisfied(resolution: &Resolution) -> Vec<String> {
+    resolution.satisfied.iter().map(|package| format!("{}=={}", package.name, package.version)).collect()
+}
+
+/// What is asked for; upgrade; reinstall; what is installed then; what stays.
+type Question<'a> = (&'a str, Upgrade, bool, &'a [&'a str], &'a [&'a str]);
+
+/// Each line was seen with pip 26.3 and uv 0.13.9, with `a==1` and `b==1` installed, where `a` needs `b`.
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn what_is_installed_counts_as_for_pip_and_uv() {
+    let mut case = Case::new();
+    for version in ["1", "2"] {
+        case.add("a", version, "py3-none-any", &["b"]);
+        case.add("b", version, "py3-none-any", &[]);
+    }
+    case.add("c", "1", "py3-none-any", &["b>=2"]);
+    let only_b = || Upgrade::Packages(["b".to_owned()].into());
+    let table: [Question<'_>; 9] = [
+        ("a", Upgrade::No, false, &[], &["b==1", "a==1"]),
+        ("a", Upgrade::Requested, false, &["a==2"], &["b==1"]),
+        ("a", Upgrade::All, false, &["b==2", "a==2"], &[]),
+        ("a", only_b(), false, &["b==2"], &["a==1"]),
+        ("a", Upgrade::No, true, &["b==2", "a==2"], &[]),
+        ("c", Upgrade::No, false, &["b==2", "c==1"], &[]),
+        ("a>=2", Upgrade::No, false, &["a==2"], &["b==1"]),
+        ("a<2", Upgrade::Requested, false, &[], &["b==1", "a==1"]),
+        ("b", Upgrade::No, false, &[], &["b==1"]),
+    ];
+    for (text, upgrade, reinstall, installs, keeps) in table {
+        let installed =
+            vec![installed("a", "1", &["b"]), installed("B", "1.0", &[]), installed("z", "1", &[])];
+        case.request.rules = InstallRules { installed, upgrade, reinstall, ..InstallRules::default() };
+        let resolution = case.ask(text).resolve();
+        let keeps: Vec<_> = keeps.iter().map(|name| name.replace("b==1", "b==1.0")).collect();
+        assert_eq!(names(&resolution), installs, "{text} {:?}", case.request.rules);
+        assert_eq!(satisfied(&resolution), keeps, "{text} {:?}", case.request.rules);
+    }
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn what_is_installed_needs_no_index_and_no_hash() {
+    let mut case = Case::new();
+    case.add("torch", "2.5.1", "py3-none-any", &[]);
+    case.add("torch", "2.6", "py3-none-any", &[]);
+    let new = case.add("new", "1", "py3-none-any", &[]);
+    // The installed build is on no index, and what it needs is not there yet.
+    let installed = vec![installed("torch", "2.5.1+cu124", &["new"])];
+    case.request.rules = InstallRules { installed, ..InstallRules::default() };
+    let resolution = case.ask("torch>=2").resolve();
+    assert_eq!(
+        (names(&resolution), satisfied(&resolution)),
+        (vec!["new==1".to_owned()], vec!["torch==2.5.1+cu124".to_owned()])
+    );
+    let zeros = Digest::from_bytes([0; 32]);
+    let text = format!("torch==2.5.1 --hash={zeros}\nnew==1 --hash={}", Digest::of(&new));
+    assert_eq!(names(&case.ask(&text).resolve()), ["new==1"]);
+    // An earlier answer is preferred, but not to what is installed.
+    case.request.rules = InstallRules::default();
+    case.request.previous = Some(case.ask("torch\nnew").resolve().pylock);
+    case.request.rules =
+        InstallRules { installed: vec![self::installed("torch", "2.5.1", &[])], ..InstallRules::default() };
+    let resolution = case.ask("torch\nnew").resolve();
+    assert_eq!(
+        (names(&resolution), satisfied(&resolution)),
+        (vec!["new==1".to_owned()], vec!["torch==2.5.1".to_owned()])
+    );
+}
+
+#[test]
+#[ignore = "needs uv: cargo xtask test"]
+fn uv_stops_at_the_first_index() {
+    let mut case = Case::new();
+    let other = Case::new();
+    case.add("a", "2", "py3-none-any", &[]);
+    other.add("a", "1", "py3-none-any", &[]);
+    case.request.rules.strategy = IndexStrategy::First;
+    case.request.index.extra_index_urls = vec![other.index.url()];
+    assert_eq!(names(&case.ask("a").resolve()), ["a==1"]);
+    case.request.rules.strategy = IndexStrategy::BestMatch;
+    assert_eq!(names(&case.ask("a").resolve()), ["a==2"]);
 }

@@ -9,7 +9,7 @@ pub fn redact(text: &str) -> String {
 }
 
 /// `text` with the user and password of every URL in it gone, so that the URLs still work for whoever may use them.
-pub(crate) fn without_credentials(text: &str) -> String {
+pub fn without_credentials(text: &str) -> String {
     replace_credentials(text, "")
 }
 

@@ -6,12 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cartwheel_oci::Platform;
 use regex::Regex;
 
 use crate::base::BaseReference;
 use crate::context::{BuildContext, ContextKind};
 use crate::error::{ErrorKind, Result};
-use crate::graph::{ConfigChange, Graph, Op, RequirementSource};
+use crate::graph::{ConfigChange, Graph, Op, OpKind, RequirementSource, Stage, StageBase};
 
 /// Where the sources go.
 const WORKING_DIR: &str = "/app";
@@ -45,26 +46,53 @@ struct Application {
 }
 
 /// Says what building the project in `context` takes.
-pub fn lower_project(context: &BuildContext, base: BaseReference, options: &ProjectOptions) -> Result<Graph> {
-    let mut ops = vec![Op::Base(base), Op::Install(requirements(context, options)?)];
-    ops.push(Op::Configure(ConfigChange::WorkingDir(WORKING_DIR.to_owned())));
-    ops.push(Op::Copy { destination: WORKING_DIR.to_owned() });
+pub fn lower_project(
+    context: &BuildContext,
+    base: BaseReference,
+    platform: &Platform,
+    options: &ProjectOptions,
+) -> Result<Graph> {
+    let mut ops = vec![
+        op(OpKind::InstallProject(requirements(context, options)?), "install"),
+        config(ConfigChange::WorkingDir(WORKING_DIR.to_owned())),
+        op(
+            OpKind::CopyProject { destination: WORKING_DIR.to_owned() },
+            &format!("copy the project to {WORKING_DIR}"),
+        ),
+    ];
     if let Some(user) = &options.user {
-        ops.push(Op::Configure(ConfigChange::User(user.clone())));
+        ops.push(config(ConfigChange::User(user.clone())));
     }
     if let Some(entrypoint) = &options.entrypoint {
-        ops.push(Op::Configure(ConfigChange::Entrypoint(entrypoint.clone())));
+        ops.push(config(ConfigChange::Entrypoint(entrypoint.clone())));
     }
     match (&options.cmd, &options.entrypoint) {
-        (Some(cmd), _) => ops.push(Op::Configure(ConfigChange::Cmd(cmd.clone()))),
+        (Some(cmd), _) => ops.push(config(ConfigChange::Cmd(cmd.clone()))),
         (None, Some(_)) => {}
         (None, None) => {
             let application = find_application(context)?;
-            ops.push(Op::Configure(ConfigChange::Expose(format!("{PORT}/tcp"))));
-            ops.push(Op::Configure(ConfigChange::Cmd(application.command())));
+            ops.push(config(ConfigChange::Expose(format!("{PORT}/tcp"))));
+            ops.push(config(ConfigChange::Cmd(application.command())));
         }
     }
-    Ok(Graph { ops })
+    let base = StageBase::Image(base);
+    Ok(Graph {
+        name: String::new(),
+        stages: vec![Stage { name: None, base, platform: platform.clone(), ops, config: None }],
+    })
+}
+
+fn op(kind: OpKind, text: &str) -> Op {
+    let created_by = match &kind {
+        OpKind::CopyProject { destination } => format!("COPY . {destination} # cartwheel"),
+        kind => format!("{kind} # cartwheel"),
+    };
+    Op { line: None, text: text.to_owned(), created_by, kind }
+}
+
+fn config(change: ConfigChange) -> Op {
+    let text = change.to_string();
+    op(OpKind::Configure(change), &text)
 }
 
 fn requirements(context: &BuildContext, options: &ProjectOptions) -> Result<RequirementSource> {
@@ -143,7 +171,7 @@ mod tests {
     fn lower(files: &[(&str, &str)], options: &ProjectOptions) -> Result<String> {
         let (folder, context) = context(files);
         let base = "python:3.13-slim".parse().unwrap();
-        let text = lower_project(&context, base, options)?.to_string();
+        let text = lower_project(&context, base, &"linux/amd64".parse().unwrap(), options)?.to_string();
         Ok(text.replace(&folder.path().display().to_string(), "$CONTEXT"))
     }
 

@@ -1,0 +1,176 @@
+//! What a `COPY` or `ADD` takes: the files of its sources, with their contents found or named.
+
+use cartwheel_dockerfile::{Copy, CopySource, InlineFile};
+use cartwheel_oci::Platform;
+use cartwheel_oci::layer::{Content, Kind};
+use cartwheel_store::{Digest, Store};
+
+use crate::contexts::{Context, unpacked};
+use crate::copy::{Changes, Choice, Load, ModeChange, Picked, Piece, select, single};
+use crate::error::{ErrorKind, Result};
+use crate::execute::Engine;
+use crate::files::FileSet;
+use crate::graph::CopyFrom;
+use crate::owner::owner;
+use crate::stage::StageState;
+
+/// The sources of one `COPY`.
+pub(crate) struct Sources<'s, 'a> {
+    store: &'a Store,
+    from: From<'s, 'a>,
+    /// What was picked, if that had to be known to name it.
+    pieces: Option<Vec<Piece>>,
+}
+
+/// Where the paths of a `COPY` are looked up.
+enum From<'s, 'a> {
+    Context(&'s Context),
+    Stage(&'s StageState<'a>),
+    Image(Box<StageState<'a>>),
+    Nothing,
+}
+
+impl<'a> Engine<'a> {
+    /// The sources of a `COPY`. Those in a context are picked and hashed, for that is what names them; those in a stage are
+    /// named by what the stage is made of.
+    pub(crate) fn sources<'s>(
+        &'s self,
+        copy: &Copy,
+        from: &CopyFrom,
+        platform: &Platform,
+        done: &'s [StageState<'a>],
+    ) -> Result<Sources<'s, 'a>> {
+        let store = self.workshop.store;
+        let from = match from {
+            CopyFrom::Context(name) => From::Context(self.workshop.contexts.get(name.as_deref())?),
+            CopyFrom::Stage(index) => From::Stage(&done[*index]),
+            CopyFrom::Image(reference) => {
+                let images = self.workshop.images;
+                let image = images.open(reference, platform)?;
+                From::Image(Box::new(StageState::new(store, image, images.registries())))
+            }
+            CopyFrom::Nothing => From::Nothing,
+        };
+        let mut sources = Sources { store, from, pieces: None };
+        if matches!(sources.from, From::Context(_) | From::Nothing) {
+            sources.pieces = Some(sources.pick(copy)?);
+        }
+        Ok(sources)
+    }
+}
+
+impl Sources<'_, '_> {
+    /// Names what is taken and how it is changed, for the chain.
+    pub(crate) fn identity(&self, copy: &Copy) -> String {
+        let content = match (&self.from, &self.pieces) {
+            (_, Some(pieces)) => Load::name(pieces).to_string(),
+            (From::Stage(stage), None) => stage.chain.to_string(),
+            (From::Image(stage), None) => stage.chain.to_string(),
+            (From::Context(_) | From::Nothing, None) => String::new(),
+        };
+        let words = |list: &[String]| list.join("\0");
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let sources: Vec<String> = copy.sources.iter().map(named).collect();
+        [
+            "copy".to_owned(),
+            content,
+            words(&sources),
+            copy.destination.clone(),
+            text(&copy.chown),
+            text(&copy.chmod),
+            words(&copy.exclude),
+            format!("{} {} {} {:?}", copy.is_add, copy.link, copy.parents, copy.unpack),
+        ]
+        .join("\n")
+    }
+
+    /// What is taken, with its contents, ready to be placed in a stage.
+    pub(crate) fn load(mut self, copy: &Copy, destination: &StageState<'_>) -> Result<Load> {
+        let pieces = match self.pieces.take() {
+            Some(pieces) => pieces,
+            None => self.pick(copy)?,
+        };
+        let read = |path: &str| destination.read(path);
+        let changes = Changes {
+            owner: copy.chown.as_deref().map(|text| owner(text, &read)).transpose()?,
+            mode: copy.chmod.as_deref().map(ModeChange::parse).transpose()?,
+        };
+        Ok(Load { pieces, destination: copy.destination.clone(), changes, link: copy.link })
+    }
+
+    fn pick(&self, copy: &Copy) -> Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        let choice = Choice { exclude: copy.exclude.clone(), parents: copy.parents };
+        let found;
+        let files = match &self.from {
+            From::Context(context) => context.files(),
+            From::Stage(stage) => {
+                found = stage.files()?;
+                &found
+            }
+            From::Image(stage) => {
+                found = stage.files()?;
+                &found
+            }
+            From::Nothing => {
+                found = FileSet::default();
+                &found
+            }
+        };
+        for source in &copy.sources {
+            match source {
+                CopySource::Path(path) => {
+                    for picked in select(files, path, &choice)? {
+                        pieces.push(self.piece(picked, copy.unpack.unwrap_or(copy.is_add))?);
+                    }
+                }
+                CopySource::Heredoc(InlineFile { name, content }) => {
+                    let content = Content::Bytes(content.clone().into_bytes());
+                    pieces.push(Piece::Files(single(name, content, None, 0o644)));
+                }
+                CopySource::Url(url) | CopySource::Git(url) => {
+                    return Err(ErrorKind::SourceKind { source_name: url.clone() }.into());
+                }
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// What was picked, with its contents; unpacked if it is an archive and archives are to be unpacked.
+    fn piece(&self, mut picked: Picked, unpack: bool) -> Result<Piece> {
+        self.fill(&mut picked)?;
+        if let (true, false, [file]) = (unpack, picked.is_directory, &picked.files[..])
+            && let Some(content) = file.node.entry.kind.content()
+            && let Some(files) = unpacked(self.store, content)?
+        {
+            return Ok(Piece::Unpacked(files));
+        }
+        Ok(Piece::Files(picked))
+    }
+
+    fn fill(&self, picked: &mut Picked) -> Result<()> {
+        match &self.from {
+            From::Context(context) => context.fill(self.store, &mut picked.files),
+            From::Stage(stage) => fill_from(stage, picked),
+            From::Image(stage) => fill_from(stage, picked),
+            From::Nothing => Ok(()),
+        }
+    }
+}
+
+fn fill_from(stage: &StageState<'_>, picked: &mut Picked) -> Result<()> {
+    for file in &mut picked.files {
+        if matches!(file.node.entry.kind, Kind::File(_)) {
+            file.node.entry.kind = Kind::File(stage.content(&file.place)?);
+            file.node.digest = Some(stage.digest(&file.place)?);
+        }
+    }
+    Ok(())
+}
+
+fn named(source: &CopySource) -> String {
+    match source {
+        CopySource::Path(text) | CopySource::Url(text) | CopySource::Git(text) => text.clone(),
+        CopySource::Heredoc(file) => format!("{}\0{}", file.name, Digest::of(file.content.as_bytes())),
+    }
+}

@@ -1,0 +1,181 @@
+//! What is to be built: a Dockerfile with its contexts, or a bare project.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cartwheel_build::{
+    BaseReference, BuildContext, ContextTree, Contexts, DockerfileSource, NamedContext, ProjectOptions,
+    StandardInput, read_ignore,
+};
+use cartwheel_dockerfile::EvaluateOptions;
+use cartwheel_oci::Platform;
+use cartwheel_store::Store;
+
+use crate::args::{BuildArguments, ProjectArguments};
+use crate::error::Failure;
+use crate::settings::{Settings, host_platform};
+
+/// The base of a project that names none.
+const PROJECT_BASE: &str = "python:3.13-slim";
+
+/// What is to be built.
+pub(crate) struct Origin {
+    /// The Dockerfile; without one, a project is built.
+    pub(crate) dockerfile: Option<DockerfileSource>,
+    /// Where files are copied from.
+    pub(crate) contexts: Contexts,
+}
+
+impl Origin {
+    /// What lowering a project takes.
+    pub(crate) fn project(
+        &self,
+        arguments: &ProjectArguments,
+    ) -> Result<(&BuildContext, BaseReference, ProjectOptions), Failure> {
+        let context = self.contexts.project()?;
+        let base = match &arguments.base {
+            Some(base) => base.clone(),
+            None => PROJECT_BASE.parse()?,
+        };
+        let options = ProjectOptions {
+            requirements: arguments.requirements.clone(),
+            entrypoint: arguments.entrypoint.clone().map(|words| words.0),
+            cmd: arguments.cmd.clone().map(|words| words.0),
+            user: arguments.user.clone(),
+        };
+        Ok((context, base, options))
+    }
+}
+
+/// Finds out what is to be built, and lists the contexts.
+pub(crate) fn open(
+    arguments: &BuildArguments,
+    settings: &Settings,
+    store: &Store,
+) -> Result<Origin, Failure> {
+    let Some((name, text, mut contexts)) = dockerfile(arguments, store)? else {
+        let project = BuildContext::read(&arguments.context)?;
+        return Ok(Origin { dockerfile: None, contexts: Contexts::of_project(project) });
+    };
+    let mut named = BTreeMap::new();
+    for context in &arguments.build_contexts {
+        let found = named_context(&context.value)?;
+        if let NamedContext::Directory(path) = &found {
+            let (ignore, _) = read_ignore(path, None)?;
+            contexts
+                .add(context.key.clone(), ContextTree::of_folder(store, path, &ignore, SystemTime::now())?);
+        }
+        named.insert(context.key.clone(), found);
+    }
+    let options = EvaluateOptions {
+        build_args: build_args(&arguments.build_args, settings),
+        target: arguments.target.clone(),
+        platform: platform(&host_platform()),
+        build_platform: platform(&host_platform()),
+        contexts: named.keys().cloned().collect::<BTreeSet<_>>(),
+        ..EvaluateOptions::default()
+    };
+    let dockerfile = DockerfileSource { name, text, options, contexts: named };
+    Ok(Origin { dockerfile: Some(dockerfile), contexts })
+}
+
+/// The name and text of the Dockerfile, and its context; nothing if a project is built.
+fn dockerfile(
+    arguments: &BuildArguments,
+    store: &Store,
+) -> Result<Option<(String, String, Contexts)>, Failure> {
+    let is_stdin = |path: &Path| path == Path::new("-");
+    if is_stdin(&arguments.context) {
+        return from_stdin(arguments, store).map(Some);
+    }
+    let Some(file) = file(arguments)? else { return Ok(None) };
+    let (ignore, _) =
+        read_ignore(&arguments.context, Some(&file).filter(|file| !is_stdin(file)).map(|file| &**file))?;
+    let tree = ContextTree::of_folder(store, &arguments.context, &ignore, SystemTime::now())?;
+    Ok(Some((file.display().to_string(), read(&file)?, Contexts::of_dockerfile(Some(tree)))))
+}
+
+/// `-` as context: a tar with the Dockerfile in it, or nothing but a Dockerfile.
+fn from_stdin(arguments: &BuildArguments, store: &Store) -> Result<(String, String, Contexts), Failure> {
+    match StandardInput::read(store, std::io::stdin().lock())? {
+        StandardInput::Dockerfile(text) => {
+            Ok(("standard input".to_owned(), text, Contexts::of_dockerfile(Some(ContextTree::empty(store)?))))
+        }
+        StandardInput::Archive(tree) => {
+            let name = arguments.file.as_deref().unwrap_or(Path::new("Dockerfile")).display().to_string();
+            let content = tree.content(name.trim_start_matches("./"));
+            let content = content.ok_or_else(|| {
+                Failure::user(format!("there is no `{name}` in the archive on standard input"))
+            })?;
+            let bytes = content.read().map_err(|error| Failure::user(error.to_string()))?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| Failure::user(format!("`{name}` is not UTF-8")))?;
+            Ok((name, text, Contexts::of_dockerfile(Some(tree))))
+        }
+    }
+}
+
+/// The Dockerfile that is meant: the one of `-f`, or the one in the context unless an option says that a project is built.
+fn file(arguments: &BuildArguments) -> Result<Option<PathBuf>, Failure> {
+    match (&arguments.file, arguments.project.given()) {
+        (Some(_), Some(option)) => Err(Failure::user(format!(
+            "`{option}` says how to build a project without a Dockerfile, and `--file` names one"
+        ))),
+        (Some(file), None) => Ok(Some(file.clone())),
+        (None, Some(_)) => Ok(None),
+        (None, None) => {
+            // BuildKit takes one in lowercase, too.
+            let files = ["Dockerfile", "dockerfile"].map(|name| arguments.context.join(name));
+            Ok(files.into_iter().find(|file| file.is_file()))
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(Failure::io("read", Path::new("standard input")))?;
+        return Ok(text);
+    }
+    let bytes = fs::read(file).map_err(Failure::io("read", file))?;
+    String::from_utf8(bytes).map_err(|_| Failure::user(format!("`{}` is not UTF-8", file.display())))
+}
+
+fn named_context(value: &str) -> Result<NamedContext, Failure> {
+    if let Some(name) = value.strip_prefix("docker-image://") {
+        return Ok(NamedContext::Image(name.parse()?));
+    }
+    if value.starts_with("oci-layout://") || value.starts_with("oci-archive://") {
+        return Ok(NamedContext::Image(value.parse()?));
+    }
+    if value.contains("://") {
+        return Err(Failure::user(format!(
+            "build context `{value}` is of a kind that is not supported: give a directory, oci-layout://, oci-archive:// or docker-image://"
+        )));
+    }
+    Ok(NamedContext::Directory(PathBuf::from(value)))
+}
+
+/// `NAME=VALUE` as it is; `NAME` alone is the environment's value, and nothing if there is none.
+fn build_args(given: &[String], settings: &Settings) -> BTreeMap<String, String> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+        None => Some((text.clone(), settings.variables.get(text)?.clone())),
+    };
+    given.iter().filter_map(pair).collect()
+}
+
+/// The same platform in the words of Dockerfiles.
+pub(crate) fn platform(platform: &Platform) -> cartwheel_dockerfile::Platform {
+    cartwheel_dockerfile::Platform {
+        os: platform.os.clone(),
+        architecture: platform.architecture.clone(),
+        variant: platform.variant.clone().unwrap_or_default(),
+        ..cartwheel_dockerfile::Platform::default()
+    }
+}
