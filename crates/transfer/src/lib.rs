@@ -11,6 +11,7 @@
 //! * [`download`] brings a file into the store: from the byte where an earlier attempt or process stopped, checked
 //!   against its digest, and from zero once more if it is another. [`Position`] is its knowledge of which bytes are
 //!   here and whether an answer continues them.
+//! * [`fetch_file`] brings a file whose digest nobody promised, unless it is the one that is here.
 //! * [`redact`] is what every text goes through that could show a user or a password.
 //!
 //! Nothing here knows credentials, statuses that mean something to one kind of server only, or messages to people.
@@ -19,6 +20,7 @@
 mod client;
 mod download;
 mod error;
+mod file;
 mod patience;
 mod position;
 mod redact;
@@ -27,6 +29,7 @@ mod redirect;
 pub use client::{ClientOptions, Clients, client_builder, is_loopback};
 pub use download::{DownloadEvent, Wanted, download};
 pub use error::{Error, ErrorKind, Failure, Result};
+pub use file::{Fetched, FileError, Validators, fetch_file, file_name};
 pub use patience::{Break, Hitch, Patience, within};
 pub use position::{Placement, Position};
 pub use redact::{redact, without_credentials};
