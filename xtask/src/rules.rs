@@ -20,7 +20,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cartwheel-dockerfile", &[]),
     ("cartwheel-oci", &["cartwheel-store", "cartwheel-transfer"]),
     ("cartwheel-python", &["cartwheel-store", "cartwheel-transfer"]),
-    ("cartwheel-build", &["cartwheel-dockerfile", "cartwheel-oci", "cartwheel-python", "cartwheel-store"]),
+    (
+        "cartwheel-build",
+        &["cartwheel-dockerfile", "cartwheel-oci", "cartwheel-python", "cartwheel-store", "cartwheel-transfer"],
+    ),
     (
         "cartwheel",
         &["cartwheel-build", "cartwheel-dockerfile", "cartwheel-oci", "cartwheel-python", "cartwheel-store"],

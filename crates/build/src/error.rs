@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cartwheel_oci::Platform;
 use cartwheel_oci::layer::{LayerError, TreeError};
+use cartwheel_store::Digest;
 
 /// The result of a part of a build.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -226,11 +227,37 @@ pub enum ErrorKind {
         /// As it was looked for.
         path: String,
     },
-    /// A source of `ADD` of a kind that cannot be had.
-    #[error("`{source_name}` cannot be added")]
-    SourceKind {
+    /// A Git repository as a source of `ADD`.
+    #[error("`{remote}` is a Git repository, which `ADD` does not check out yet")]
+    GitSource {
+        /// As it is written, without credentials.
+        remote: String,
+    },
+    /// A URL of `ADD` gave no file.
+    #[error("could not download `{url}`")]
+    Download {
+        /// Without credentials.
+        url: String,
+        /// Why.
+        source: cartwheel_transfer::FileError,
+    },
+    /// The value of `--checksum`.
+    #[error("`{checksum}` is no checksum that files are checked by")]
+    ChecksumForm {
         /// As it is written.
-        source_name: String,
+        checksum: String,
+        /// Why.
+        source: cartwheel_store::ParseDigestError,
+    },
+    /// A URL gave another file than `--checksum` says.
+    #[error("`{url}` has digest `{found}`, and `--checksum` says `{expected}`")]
+    Checksum {
+        /// Without credentials.
+        url: String,
+        /// What `--checksum` says.
+        expected: Digest,
+        /// What came.
+        found: Digest,
     },
     /// A pattern of `--exclude` or `--parents` cannot be used.
     #[error("could not read a pattern")]
@@ -292,15 +319,18 @@ impl Error {
             ErrorKind::SourceNotFound { .. } => {
                 "paths are those of the build context (or of `--from`); `.dockerignore` may exclude it"
             }
-            ErrorKind::SourceKind { .. } => {
-                "only files and archives of the build context are added by this version"
-            }
             ErrorKind::NoRequirements { .. } => "name the requirement files with `-r FILE`",
             ErrorKind::NoApplication { .. } => {
                 "name the command: `--cmd '[\"uvicorn\", \"package.module:app\", \"--host\", \"0.0.0.0\"]'`"
             }
             ErrorKind::NoServer { .. } => {
                 "add `uvicorn` to the requirements, or name the command with `--cmd`"
+            }
+            ErrorKind::GitSource { .. } => {
+                "check the repository out in the build context and `COPY` it, or name the directory with `--build-context NAME=DIR` and use `COPY --from=NAME`"
+            }
+            ErrorKind::Checksum { .. } => {
+                "the server has another file now: look at it, and write its digest into the Dockerfile if it is the right one"
             }
             ErrorKind::UnknownUser { .. } => "a number needs no entry in /etc/passwd: `--user 10001:10001`",
             ErrorKind::SpecialFile { .. } | ErrorKind::NotUnicode { .. } => "exclude it in `.dockerignore`",
@@ -323,6 +353,10 @@ impl Error {
                 _ => false,
             },
             ErrorKind::Layer { source, .. } => !matches!(source, LayerError::Content { .. }),
+            ErrorKind::Download { source, .. } => !matches!(
+                source,
+                cartwheel_transfer::FileError::Url | cartwheel_transfer::FileError::Status(400..=499)
+            ),
             ErrorKind::Store(_) | ErrorKind::NoUv => true,
             _ => false,
         }

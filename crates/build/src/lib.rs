@@ -60,6 +60,7 @@ mod commands;
 mod context;
 mod contexts;
 mod copy;
+mod downloads;
 mod error;
 mod execute;
 mod files;

@@ -3,10 +3,13 @@
 use cartwheel_dockerfile::{Copy, CopySource, InlineFile};
 use cartwheel_oci::Platform;
 use cartwheel_oci::layer::{Content, Kind};
+use cartwheel_python::FetchOptions;
 use cartwheel_store::{Digest, Store};
+use cartwheel_transfer::redact;
 
 use crate::contexts::{Context, unpacked};
 use crate::copy::{Changes, Choice, Load, ModeChange, Picked, Piece, select, single};
+use crate::downloads::download;
 use crate::error::{ErrorKind, Result};
 use crate::execute::Engine;
 use crate::files::FileSet;
@@ -17,6 +20,8 @@ use crate::stage::StageState;
 /// The sources of one `COPY`.
 pub(crate) struct Sources<'s, 'a> {
     store: &'a Store,
+    /// How URLs are fetched.
+    fetch: &'a FetchOptions,
     from: From<'s, 'a>,
     /// What was picked, if that had to be known to name it.
     pieces: Option<Vec<Piece>>,
@@ -51,7 +56,7 @@ impl<'a> Engine<'a> {
             }
             CopyFrom::Nothing => From::Nothing,
         };
-        let mut sources = Sources { store, from, pieces: None };
+        let mut sources = Sources { store, fetch: &self.options.fetch, from, pieces: None };
         if matches!(sources.from, From::Context(_) | From::Nothing) {
             sources.pieces = Some(sources.pick(copy)?);
         }
@@ -120,7 +125,8 @@ impl Sources<'_, '_> {
         for source in &copy.sources {
             match source {
                 CopySource::Path(path) => {
-                    for picked in select(files, path, &choice)? {
+                    for mut picked in select(files, path, &choice)? {
+                        self.fill(&mut picked)?;
                         pieces.push(self.piece(picked, copy.unpack.unwrap_or(copy.is_add))?);
                     }
                 }
@@ -128,17 +134,20 @@ impl Sources<'_, '_> {
                     let content = Content::Bytes(content.clone().into_bytes());
                     pieces.push(Piece::Files(single(name, content, None, 0o644)));
                 }
-                CopySource::Url(url) | CopySource::Git(url) => {
-                    return Err(ErrorKind::SourceKind { source_name: url.clone() }.into());
+                CopySource::Url(url) => {
+                    let picked = download(self.store, self.fetch, url, copy.checksum.as_deref())?;
+                    pieces.push(self.piece(picked, copy.unpack.unwrap_or_default())?);
+                }
+                CopySource::Git(url) => {
+                    return Err(ErrorKind::GitSource { remote: redact(url) }.into());
                 }
             }
         }
         Ok(pieces)
     }
 
-    /// What was picked, with its contents; unpacked if it is an archive and archives are to be unpacked.
-    fn piece(&self, mut picked: Picked, unpack: bool) -> Result<Piece> {
-        self.fill(&mut picked)?;
+    /// What was picked; unpacked if it is an archive and archives are to be unpacked.
+    fn piece(&self, picked: Picked, unpack: bool) -> Result<Piece> {
         if let (true, false, [file]) = (unpack, picked.is_directory, &picked.files[..])
             && let Some(content) = file.node.entry.kind.content()
             && let Some(files) = unpacked(self.store, content)?
