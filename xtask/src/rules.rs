@@ -22,7 +22,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cartwheel-python", &["cartwheel-store", "cartwheel-transfer"]),
     (
         "cartwheel-build",
-        &["cartwheel-dockerfile", "cartwheel-oci", "cartwheel-python", "cartwheel-store", "cartwheel-transfer"],
+        &[
+            "cartwheel-dockerfile",
+            "cartwheel-oci",
+            "cartwheel-python",
+            "cartwheel-store",
+            "cartwheel-transfer",
+        ],
     ),
     (
         "cartwheel",

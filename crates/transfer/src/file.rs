@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use cartwheel_store::{Blob, Digest, Store};
-use reqwest::header::{ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::header::{
+    ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
 use reqwest::{Response, StatusCode, Url};
 use tokio::runtime::Builder;
 
@@ -83,7 +85,8 @@ pub fn fetch_file(
     url: &str,
     known: &Validators,
 ) -> Result<Fetched, FileError> {
-    let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or(FileError::Url)?;
+    let url =
+        Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or(FileError::Url)?;
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::from(ErrorKind::Runtime { source }))?;
     let asked = Asked { store, clients, patience, url, known };
@@ -164,7 +167,8 @@ fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits =
+            after.get(..2).filter(|_| first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
         let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         bytes.push(byte.unwrap_or(first));
         rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
@@ -202,7 +206,8 @@ mod tests {
     fn fetch(url: &str, known: &Validators) -> Result<Fetched, FileError> {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let clients = Clients::new(ClientOptions { connect: Duration::from_secs(5), ..ClientOptions::default() });
+        let clients =
+            Clients::new(ClientOptions { connect: Duration::from_secs(5), ..ClientOptions::default() });
         let patience = Patience { retries: 1, back_off: Duration::from_millis(1), ..Patience::default() };
         fetch_file(&store, &clients, &patience, url, known)
     }
@@ -214,7 +219,9 @@ mod tests {
         let moved = "302 Found\r\nLocation: /other\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         let busy = "503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         let (url, server) = serve(vec![busy, moved, FILE]);
-        let Fetched::File { digest, validators, .. } = fetch(&url, &Validators::default()).unwrap() else { panic!() };
+        let Fetched::File { digest, validators, .. } = fetch(&url, &Validators::default()).unwrap() else {
+            panic!()
+        };
         assert_eq!(digest, Digest::of(b"hi"));
         let expected =
             Validators { etag: Some("\"1\"".to_owned()), last_modified: Some("yesterday".to_owned()) };

@@ -42,13 +42,19 @@ impl Project {
 
     /// A build of the requirements in this text by the real `uv`, whose cache is the project's own.
     pub(crate) fn resolving(&self, requirements: &str) -> Command {
+        self.resolving_on(requirements, "oci-layout://base", "linux/amd64")
+    }
+
+    /// The same on another base.
+    pub(crate) fn resolving_on(&self, requirements: &str, base: &str, platform: &str) -> Command {
         self.write("requirements.txt", requirements);
         let uv = peers::uv();
         // An interpreter is looked for on the PATH, and uv lies beside one in its environment.
         let uv = fs::canonicalize(&uv).unwrap_or(uv);
         let mut command = self.command();
         command.env("PATH", uv.parent().unwrap()).env("UV_CACHE_DIR", self.path("uv-cache"));
-        command.args(Self::arguments()).args(["-r", "requirements.txt"]);
+        command.args(["build", "context", "--base", base, "--platform", platform]);
+        command.args(["-r", "requirements.txt"]);
         command
     }
 }

@@ -277,8 +277,8 @@ fn another_platform_gets_its_own_wheels() {
     }
     case.project.command();
     make_arm64_base(&case.project);
-    let mut command = case.command("demo\n", &case.index.url());
-    command.args(["--base", "oci-layout://arm64", "--platform", "linux/arm64"]);
+    let mut command = case.project.resolving_on("demo\n", "oci-layout://arm64", "linux/arm64");
+    command.env("PIP_INDEX_URL", case.index.url()).args(OUT);
     Ended::from(command.output().unwrap()).succeeds();
     case.project.validate("out");
     let layout = case.project.layout("out");
