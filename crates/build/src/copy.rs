@@ -3,6 +3,7 @@
 //! ```text
 //! sources ──select──► picked files        of the context, a stage, an image; nothing known of the destination
 //!         ──place───► tree                links, owners and what lies below decide                  (place.rs)
+//!         ──or are──► layers              of the stage that they come from, as they are             (whole.rs)
 //! ```
 //!
 //! The two halves meet in the key: what was picked, and where it came to lie. What lies below enters only as far as it
@@ -11,6 +12,7 @@
 mod mode;
 mod place;
 mod select;
+mod whole;
 
 use std::fmt::Write;
 
@@ -21,6 +23,7 @@ use cartwheel_store::{Digest, Hasher, Key};
 pub(crate) use mode::ModeChange;
 pub(crate) use place::{Changes, Destination};
 pub(crate) use select::{Choice, Picked, PickedFile, select};
+pub(crate) use whole::{Whole, place_of_both};
 
 use crate::error::Result;
 use crate::files::{FileNode, FileSet};
@@ -39,6 +42,8 @@ pub(crate) enum Piece {
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) pieces: Vec<Piece>,
+    /// What is taken without being made again.
+    pub(crate) whole: Whole,
     pub(crate) destination: String,
     pub(crate) changes: Changes,
     /// Whether what lies below must not matter (`--link`).
@@ -57,6 +62,7 @@ impl Load {
                 }
             }
         }
+        destination.leave_out(&self.whole);
         destination.into_tree(what)
     }
 

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Images;
 use crate::contexts::Contexts;
-use crate::copy::{Changes, Destination, layer_key};
+use crate::copy::{Changes, Destination, Load, layer_key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{ConfigChange, Graph, Op, OpKind, Stage, StageBase};
 use crate::images::keep_image;
@@ -257,9 +257,8 @@ impl<'a> Engine<'a> {
             OpKind::Copy { copy, from } => {
                 let sources = self.sources(copy, from, &stage.platform, done)?;
                 self.cached(at, state, &sources.identity(copy), |state| {
-                    let load = sources.load(copy, state)?;
-                    let tree = load.place(state.below()?, self.mtime(), &op.text)?;
-                    self.write_tree(load.identity(), tree, op, state)
+                    let load = sources.load(copy, state, self.mtime())?;
+                    self.write_load(&load, op, state)
                 })
             }
             OpKind::MakeDirectory { path, user } => {
@@ -323,6 +322,23 @@ impl<'a> Engine<'a> {
                 .as_ref()
                 .is_some_and(|name| names.iter().any(|other| other.eq_ignore_ascii_case(name))),
         }
+    }
+
+    /// The layers of a copy: those that are taken as they are, and that of the rest.
+    fn write_load(&self, load: &Load, op: &Op, state: &mut StageState<'a>) -> Result<(PackRecord, Done)> {
+        let tree = load.place(state.below()?, self.mtime(), &op.text)?;
+        let packed = |layer: &Layer| PackedLayer { layer: layer.clone(), created_by: op.created_by.clone() };
+        let mut all = PackRecord::default();
+        all.layers.extend(load.whole.layers.iter().map(packed));
+        if self.only_plan && !all.layers.is_empty() {
+            state.push_all(&all, &op.created_by)?;
+        }
+        let (rest, mut done) = self.write_tree(load.identity(), tree, op, state)?;
+        if !all.layers.is_empty() {
+            done.details.push(format!("{} layers as they are", all.layers.len()));
+        }
+        all.layers.extend(rest.layers);
+        Ok((PackRecord { warnings: rest.warnings, ..all }, done))
     }
 
     /// The layer of a described tree: found by its content, or written.

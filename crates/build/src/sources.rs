@@ -1,6 +1,6 @@
 //! What a `COPY` or `ADD` takes: the files of its sources, with their contents found or named.
 
-use cartwheel_dockerfile::{Copy, CopySource, InlineFile};
+use cartwheel_dockerfile::{Copy, CopySource, Glob, InlineFile};
 use cartwheel_oci::Platform;
 use cartwheel_oci::layer::{Content, Kind};
 use cartwheel_python::FetchOptions;
@@ -8,7 +8,7 @@ use cartwheel_store::{Digest, Store};
 use cartwheel_transfer::redact;
 
 use crate::contexts::{Context, unpacked};
-use crate::copy::{Changes, Choice, Load, ModeChange, Picked, Piece, select, single};
+use crate::copy::{Changes, Choice, Load, ModeChange, Picked, Piece, Whole, place_of_both, select, single};
 use crate::downloads::download;
 use crate::error::{ErrorKind, Result};
 use crate::execute::Engine;
@@ -58,7 +58,7 @@ impl<'a> Engine<'a> {
         };
         let mut sources = Sources { store, fetch: &self.options.fetch, from, pieces: None };
         if matches!(sources.from, From::Context(_) | From::Nothing) {
-            sources.pieces = Some(sources.pick(copy)?);
+            sources.pieces = Some(sources.pick(copy, |_| {})?);
         }
         Ok(sources)
     }
@@ -89,21 +89,42 @@ impl Sources<'_, '_> {
         .join("\n")
     }
 
-    /// What is taken, with its contents, ready to be placed in a stage.
-    pub(crate) fn load(mut self, copy: &Copy, destination: &StageState<'_>) -> Result<Load> {
+    /// What is taken, with its contents, ready to be placed in a stage. `mtime` is the time that it will have.
+    pub(crate) fn load(mut self, copy: &Copy, destination: &StageState<'_>, mtime: u64) -> Result<Load> {
+        let whole = self.whole(copy, destination, mtime)?;
         let pieces = match self.pieces.take() {
             Some(pieces) => pieces,
-            None => self.pick(copy)?,
+            None => self.pick(copy, |picked| whole.leave_out(picked))?,
         };
         let read = |path: &str| destination.read(path);
         let changes = Changes {
             owner: copy.chown.as_deref().map(|text| owner(text, &read)).transpose()?,
             mode: copy.chmod.as_deref().map(ModeChange::parse).transpose()?,
         };
-        Ok(Load { pieces, destination: copy.destination.clone(), changes, link: copy.link })
+        Ok(Load { pieces, whole, destination: copy.destination.clone(), changes, link: copy.link })
     }
 
-    fn pick(&self, copy: &Copy) -> Result<Vec<Piece>> {
+    /// What the destination has already, or can have as layers: of a directory of a stage that goes to its own place and is
+    /// not changed on the way.
+    fn whole(&self, copy: &Copy, destination: &StageState<'_>, mtime: u64) -> Result<Whole> {
+        let source = match &self.from {
+            From::Stage(stage) => stage,
+            From::Image(stage) => &**stage,
+            From::Context(_) | From::Nothing => return Ok(Whole::default()),
+        };
+        let is_changed = copy.chown.is_some() || copy.chmod.is_some() || !copy.exclude.is_empty();
+        let [CopySource::Path(path)] = &copy.sources[..] else { return Ok(Whole::default()) };
+        if is_changed || copy.link || copy.parents || Glob::is_wild(path) {
+            return Ok(Whole::default());
+        }
+        match place_of_both(source.below()?, destination.below()?, path, &copy.destination) {
+            Some(root) => Whole::of(source, destination, &root, mtime),
+            None => Ok(Whole::default()),
+        }
+    }
+
+    /// What is taken; `leave_out` takes away from it what needs no contents.
+    fn pick(&self, copy: &Copy, leave_out: impl Fn(&mut Picked)) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
         let choice = Choice { exclude: copy.exclude.clone(), parents: copy.parents };
         let found;
@@ -126,6 +147,7 @@ impl Sources<'_, '_> {
             match source {
                 CopySource::Path(path) => {
                     for mut picked in select(files, path, &choice)? {
+                        leave_out(&mut picked);
                         self.fill(&mut picked)?;
                         pieces.push(self.piece(picked, copy.unpack.unwrap_or(copy.is_add))?);
                     }

@@ -116,6 +116,17 @@ impl<'a> StageState<'a> {
         Ok(())
     }
 
+    /// Where its layers are kept.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> &'a Store {
+        self.store
+    }
+
+    /// Whether all its layers are made.
+    pub(crate) fn is_made(&self) -> bool {
+        self.planned.is_empty()
+    }
+
     /// Notes that something was done: the chain goes on.
     pub(crate) fn advance(&mut self, what: &str) {
         let mut hasher = Hasher::default();
@@ -191,7 +202,7 @@ impl<'a> StageState<'a> {
     }
 
     /// What a layer has, removes and links; read once in the store's life.
-    fn facts(&self, layer: &Layer) -> Result<LayerFacts> {
+    pub(crate) fn facts(&self, layer: &Layer) -> Result<LayerFacts> {
         let key = LayerFacts::key(layer.descriptor.digest, EXTRACT_VERSION);
         if let Some(facts) = self.store.get(&key) {
             return Ok(facts);

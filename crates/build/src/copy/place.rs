@@ -17,12 +17,13 @@ use cartwheel_oci::{Below, NodeKind};
 
 use super::mode::ModeChange;
 use super::select::{Picked, PickedFile, clean, is_inside};
+use super::whole::Whole;
 use crate::error::{ErrorKind, Result};
 use crate::files::{FileSet, follow, join, parent};
 use crate::ground::Ground;
 
 /// Who makes a file in a directory that has this bit gives it the directory's group.
-const SETGID: u32 = 0o2000;
+pub(super) const SETGID: u32 = 0o2000;
 
 /// What `--chown` and `--chmod` ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -276,6 +277,27 @@ impl<'a> Destination<'a> {
                 _ => None,
             },
         }
+    }
+
+    /// Takes out the directories that are there already just so. One of another mode than implied ones stays if something in
+    /// it was written: the layer would hide its mode.
+    pub(crate) fn leave_out(&mut self, whole: &Whole) {
+        let paths: Vec<String> = self.written.keys().rev().cloned().collect();
+        for path in paths {
+            let Some((entry, there)) = self.written.get(&path).zip(whole.directory(&path)) else { continue };
+            let found = there.permissions;
+            let is_just_so = matches!(entry.kind, Kind::Directory)
+                && (entry.mode, entry.uid, entry.gid) == (found.mode, found.uid, found.gid)
+                && entry.xattrs == there.xattrs;
+            if is_just_so && (found.is_plain() || !self.has_children(&path)) {
+                self.written.remove(&path);
+            }
+        }
+    }
+
+    fn has_children(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        self.written.range(below.clone()..).next().is_some_and(|(key, _)| key.starts_with(&below))
     }
 
     /// What was written, as a layer over what lies below. `what` names it in errors.

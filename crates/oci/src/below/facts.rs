@@ -171,6 +171,16 @@ impl LayerFacts {
         Ok(facts)
     }
 
+    /// The paths that it has, and what is there; hard links are not among them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.nodes.iter().map(|(path, node)| (path.as_str(), node))
+    }
+
+    /// Whether its paths are all that it does to what lies below: it removes nothing, and has no hard links.
+    pub fn only_adds(&self) -> bool {
+        self.links.is_empty() && self.whiteouts.is_empty() && self.opaque.is_empty()
+    }
+
     /// Adds a path, or what the name of a whiteout stands for. Of two entries for one path the later counts.
     fn add(&mut self, path: &str, node: Node) {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
