@@ -14,6 +14,7 @@ use cartwheel_python::{
     ResolveSource, Scheme, Tool,
 };
 use cartwheel_store::Hasher;
+use cartwheel_transfer::redact;
 
 use crate::error::{ErrorKind, Result};
 use crate::execute::{At, Done, Engine};
@@ -67,11 +68,11 @@ impl<'a> Engine<'a> {
         Err(ErrorKind::NotRecognised { reason: reason.to_owned() }.into())
     }
 
-    /// Names a command for the chain: its words, what it sees, and what is mounted.
+    /// Names a command for the chain: its words, what it sees, and what is mounted. Credentials in URLs are no part of it.
     fn named(&self, run: &Run, mounts: &Mounts<'_, '_>) -> Result<String> {
         let mut hasher = Hasher::default();
         for (name, value) in &run.env {
-            hasher.update(format!("{name}={value}\n").as_bytes());
+            hasher.update(format!("{name}={}\n", redact(value)).as_bytes());
         }
         let index = &self.options.index;
         let places = [
@@ -79,11 +80,11 @@ impl<'a> Engine<'a> {
             index.extra_index_urls.clone(),
             index.find_links.clone(),
         ];
-        let places: Vec<String> =
-            places.concat().iter().map(|place| cartwheel_python::redact(place)).collect();
+        let places: Vec<String> = places.concat().iter().map(|place| redact(place)).collect();
+        let words: Vec<String> = run.argv.iter().map(|word| redact(word)).collect();
         Ok([
             "run".to_owned(),
-            run.argv.join("\0"),
+            words.join("\0"),
             run.working_dir.clone(),
             run.user.clone(),
             hasher.finish().to_string(),

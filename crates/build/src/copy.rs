@@ -14,6 +14,7 @@ mod place;
 mod select;
 mod whole;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use cartwheel_oci::Below;
@@ -73,25 +74,44 @@ impl Load {
 
     /// Names what is taken: paths, kinds, modes, owners and contents.
     pub(crate) fn name(pieces: &[Piece]) -> Digest {
-        let mut hasher = Hasher::default();
+        let mut description = Description::default();
         for piece in pieces {
+            description.linked.clear();
             match piece {
                 Piece::Files(picked) => {
-                    hasher.update(format!("files {}\n", picked.name).as_bytes());
+                    description.hasher.update(format!("files {}\n", picked.name).as_bytes());
                     let files = picked.files.iter();
-                    files.for_each(|file| describe(&mut hasher, &file.path, &file.node, file.only_parent));
+                    files.for_each(|file| description.add(&file.path, &file.node, file.only_parent));
                 }
                 Piece::Unpacked(files) => {
-                    hasher.update(b"unpacked\n");
-                    files.below("").for_each(|(path, node)| describe(&mut hasher, path, node, false));
+                    description.hasher.update(b"unpacked\n");
+                    files.below("").for_each(|(path, node)| description.add(path, node, false));
                 }
             }
         }
-        hasher.finish()
+        description.hasher.finish()
     }
 }
 
-fn describe(hasher: &mut Hasher, path: &str, node: &FileNode, only_parent: bool) {
+/// The text that names what is taken, hashed as it is written.
+#[derive(Default)]
+struct Description {
+    hasher: Hasher,
+    /// Files with several names, in the order in which they were met: their numbers elsewhere are no part of the text.
+    linked: BTreeMap<u64, usize>,
+}
+
+impl Description {
+    fn add(&mut self, path: &str, node: &FileNode, only_parent: bool) {
+        let group = node.inode.map(|inode| {
+            let next = self.linked.len();
+            *self.linked.entry(inode).or_insert(next)
+        });
+        describe(&mut self.hasher, path, node, group, only_parent);
+    }
+}
+
+fn describe(hasher: &mut Hasher, path: &str, node: &FileNode, group: Option<usize>, only_parent: bool) {
     let entry = &node.entry;
     let mut line = format!(
         "{path}\0{} {:o} {} {} {only_parent} ",
@@ -100,6 +120,10 @@ fn describe(hasher: &mut Hasher, path: &str, node: &FileNode, only_parent: bool)
         entry.uid,
         entry.gid
     );
+    if let Some(group) = group {
+        // Writing to a string cannot fail.
+        let _ = write!(line, "linked {group} ");
+    }
     // Writing to a string cannot fail.
     let _ = match (&entry.kind, node.digest) {
         (Kind::Symlink { target } | Kind::Hardlink { target }, _) => write!(line, "{target}"),
@@ -107,7 +131,7 @@ fn describe(hasher: &mut Hasher, path: &str, node: &FileNode, only_parent: bool)
             write!(line, "{major} {minor}")
         }
         (Kind::File(Content::Bytes(bytes)), None) => write!(line, "{}", Digest::of(bytes)),
-        (Kind::File(_), Some(digest)) => write!(line, "{digest} {:?}", node.inode.map(|_| ())),
+        (Kind::File(_), Some(digest)) => write!(line, "{digest}"),
         _ => Ok(()),
     };
     hasher.update(line.as_bytes());

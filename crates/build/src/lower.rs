@@ -2,8 +2,9 @@
 //!
 //! Two things can be written: a Dockerfile ([`lower_dockerfile`]), or nothing but a project ([`lower_project`]).
 //!
-//! What a Dockerfile means is worked out by `cartwheel_dockerfile`; here its stages get their bases, and its commands are
-//! recognised or not. All that has to be known of a base for this is its config.
+//! What a Dockerfile means is worked out by `cartwheel_dockerfile`; here its stages get their bases. All that has to be known
+//! of a base for this is its config. What is shown of an instruction, and what history keeps of it, is without the
+//! credentials of its URLs.
 
 mod config;
 mod project;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use cartwheel_dockerfile as dockerfile;
 use cartwheel_dockerfile::{Diagnostic, Dockerfile, EvaluateOptions, NeededStage, StageConfig, StepKind};
 use cartwheel_oci::{ImageConfig, Platform};
+use cartwheel_transfer::redact;
 
 pub use project::{ProjectOptions, lower_project};
 
@@ -174,7 +176,7 @@ impl Lowering<'_> {
                 }
                 StepKind::Run(run) => OpKind::Run(run.clone()),
             };
-            let mut text = step.text.clone();
+            let mut text = redact(&step.text);
             if !matches!(step.kind, StepKind::Config) {
                 number += 1;
                 let name = stage.name.as_deref().map(|name| format!("{name} ")).unwrap_or_default();
@@ -184,7 +186,7 @@ impl Lowering<'_> {
             if matches!(kind, OpKind::Record) && step.created_by.is_none() {
                 continue;
             }
-            let created_by = step.created_by.clone().unwrap_or_default();
+            let created_by = redact(step.created_by.as_deref().unwrap_or_default());
             ops.push(Op { line: Some(step.line), text, created_by, kind });
         }
         Ok(ops)

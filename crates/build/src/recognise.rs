@@ -152,7 +152,7 @@ impl NotRecognised {
 
 impl fmt::Display for NotRecognised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = cartwheel_python::redact(&self.word);
+        let shown = cartwheel_transfer::redact(&self.word);
         if shown.is_empty() { f.write_str(&self.reason) } else { write!(f, "`{shown}` {}", self.reason) }
     }
 }

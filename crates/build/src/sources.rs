@@ -84,7 +84,8 @@ impl Sources<'_, '_> {
             text(&copy.chown),
             text(&copy.chmod),
             words(&copy.exclude),
-            format!("{} {} {} {:?}", copy.is_add, copy.link, copy.parents, copy.unpack),
+            format!("{} {} {}", copy.is_add, copy.link, copy.parents),
+            copy.unpack.map_or("by kind", |unpack| if unpack { "unpacked" } else { "as it is" }).to_owned(),
         ]
         .join("\n")
     }
@@ -201,7 +202,8 @@ fn fill_from(stage: &StageState<'_>, picked: &mut Picked) -> Result<()> {
 
 fn named(source: &CopySource) -> String {
     match source {
-        CopySource::Path(text) | CopySource::Url(text) | CopySource::Git(text) => text.clone(),
+        CopySource::Path(text) => text.clone(),
+        CopySource::Url(url) | CopySource::Git(url) => redact(url),
         CopySource::Heredoc(file) => format!("{}\0{}", file.name, Digest::of(file.content.as_bytes())),
     }
 }

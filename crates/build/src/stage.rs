@@ -34,6 +34,8 @@ impl<'a> StageState<'a> {
     /// A stage that begins with `image`.
     pub(crate) fn new(store: &'a Store, image: Image, registries: Option<&'a RegistryClient>) -> Self {
         let mut hasher = Hasher::default();
+        // What is installed depends on the architecture, and two images of different ones may have the same layers.
+        hasher.update(format!("{}\n", image.config().platform()).as_bytes());
         for layer in image.layers() {
             hasher.update(format!("{}\n", layer.diff_id).as_bytes());
         }
