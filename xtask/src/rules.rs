@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cartwheel-dockerfile", &[]),
     ("cartwheel-oci", &["cartwheel-store", "cartwheel-transfer"]),
     ("cartwheel-python", &["cartwheel-store", "cartwheel-transfer"]),
+    ("cartwheel-snapshot", &["cartwheel-oci", "cartwheel-store"]),
     (
         "cartwheel-build",
         &[
@@ -32,7 +33,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "cartwheel",
-        &["cartwheel-build", "cartwheel-dockerfile", "cartwheel-oci", "cartwheel-python", "cartwheel-store"],
+        &[
+            "cartwheel-build",
+            "cartwheel-dockerfile",
+            "cartwheel-oci",
+            "cartwheel-python",
+            "cartwheel-snapshot",
+            "cartwheel-store",
+        ],
     ),
     ("cartwheel-testkit", &["cartwheel-oci", "cartwheel-python", "cartwheel-store"]),
     ("cartwheel-bench", &["cartwheel-build", "cartwheel-oci", "cartwheel-python", "cartwheel-store"]),

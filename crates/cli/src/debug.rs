@@ -9,6 +9,7 @@
 //!                                        → {"image": {"config", "history"},
 //!                                           "execs": [{"args", "env", "cwd", "user", "name"}]}
 //! zip     {"path"}                       → {"ok": true, "entries": [{"name", "size", "sha256"}]}
+//! tar     {"layers", "dest"}             → {"ok": true}, and the files of the layers under `dest`
 //! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
 //! ignore  {"ignore", "tree"}             → {"files": […]}: those of `tree` that the ignore file leaves
 //! reqs    {"path"}                       → {"rows": [{"name", "extras", "specifier", "marker", "url"}]}
@@ -34,6 +35,7 @@ use cartwheel_python::{
     Arch, Archive, InstallOptions, InstalledFile, Libc, PythonVersion, RecordCheck, Requirement,
     Requirements, Scheme, Tags, Target, Wheel, install, read_installed,
 };
+use cartwheel_snapshot::Unpack;
 use cartwheel_store::{Blob, Hasher};
 use serde_json::{Value, json};
 
@@ -43,6 +45,7 @@ type Answer = Result<Value, Box<dyn Error>>;
 pub(crate) fn batch(suite: &str, input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     let answer = match suite {
         "zip" => zip,
+        "tar" => tar,
         "wheel" => wheel,
         "ignore" => ignore,
         "reqs" => requirements,
@@ -73,6 +76,17 @@ fn zip(request: &Value) -> Answer {
         entries.push(json!({ "name": member.name, "size": member.size, "sha256": hasher.finish().hex() }));
     }
     Ok(json!({ "ok": true, "entries": entries }))
+}
+
+fn tar(request: &Value) -> Answer {
+    let mut unpack = Unpack::into(Path::new(field(request, "dest")?))?;
+    let layers = request.get("layers").and_then(Value::as_array).ok_or("the request has no `layers`")?;
+    for layer in layers {
+        let path = layer.as_str().ok_or("a layer has no path")?;
+        unpack.layer(Blob::open(path)?.reader())?;
+    }
+    let shortfall = unpack.finish()?;
+    Ok(json!({ "ok": true, "shortfall": shortfall }))
 }
 
 fn wheel(request: &Value) -> Answer {

@@ -265,6 +265,11 @@ impl Tree {
         self.insert_any(format!("{parent}{separator}.wh.{name}"), whiteout)
     }
 
+    /// Adds the mark that hides what lies below in `directory`.
+    pub fn hide_below(&mut self, directory: &str) -> Result<(), TreeError> {
+        self.remove_below(&format!("{directory}/.wh..opq"))
+    }
+
     fn insert_any(&mut self, path: String, entry: Entry) -> Result<(), TreeError> {
         if path.is_empty()
             || path.contains('\0')
@@ -393,6 +398,8 @@ mod tests {
         }
         tree.remove_below("a/b").unwrap();
         tree.remove_below("c").unwrap();
-        assert_eq!(tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), [".wh.c", "a/.wh.b"]);
+        tree.hide_below("d").unwrap();
+        let marks = [".wh.c", "a/.wh.b", "d/.wh..wh..opq"];
+        assert_eq!(tree.iter().map(|(path, _)| path).collect::<Vec<_>>(), marks);
     }
 }

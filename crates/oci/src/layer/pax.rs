@@ -79,7 +79,9 @@ fn split_record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (record, rest) = records.split_at_checked(length)?;
     let pair = record.get(space + 1..)?.strip_suffix(b"\n")?;
     let equals = pair.iter().position(|&byte| byte == b'=')?;
-    Some((&pair[..equals], &pair[equals + 1..], rest))
+    let (key, value) = (&pair[..equals], &pair[equals + 1..]);
+    // A reader that takes the zero for an end finds another key than one that does not.
+    (!key.contains(&0)).then_some((key, value, rest))
 }
 
 #[cfg(test)]
@@ -96,7 +98,16 @@ mod tests {
 
     #[test]
     fn records_that_lie_about_their_length_are_refused() {
-        for text in ["9 path=b", "8 path=b\n", "99 path=b\n", "x path=b\n", "5 ab\n", "0 a=b\n", "path=b\n"] {
+        for text in [
+            "11 path\0=b\n",
+            "9 path=b",
+            "8 path=b\n",
+            "99 path=b\n",
+            "x path=b\n",
+            "5 ab\n",
+            "0 a=b\n",
+            "path=b\n",
+        ] {
             assert!(Extended::parse(text.as_bytes()).is_err(), "{text:?}");
         }
     }

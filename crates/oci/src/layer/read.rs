@@ -170,7 +170,7 @@ fn kind(entry: &tar::Entry<'_, impl Read>, extended: &Extended) -> io::Result<Op
         Ok((header.device_major()?.unwrap_or_default(), header.device_minor()?.unwrap_or_default()))
     };
     Ok(Some(match header.entry_type() {
-        tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => ReadKind::File,
+        tar::EntryType::Regular | tar::EntryType::GNUSparse => ReadKind::File,
         tar::EntryType::Directory => ReadKind::Directory,
         tar::EntryType::Symlink => ReadKind::Symlink(link()?),
         tar::EntryType::Link => ReadKind::Hardlink(relative(&link()?).to_owned()),
