@@ -8,6 +8,7 @@
 //! plan    {"path"|"text", "build_args", "target"}
 //!                                        → {"image": {"config", "history"},
 //!                                           "execs": [{"args", "env", "cwd", "user", "name"}]}
+//! lint    {"path"|"text"}                → {"lint": [{"rule", "line", "detail"}]}
 //! zip     {"path"}                       → {"ok": true, "entries": [{"name", "size", "sha256"}]}
 //! tar     {"layers", "dest"}             → {"ok": true}, and the files of the layers under `dest`
 //! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
@@ -52,6 +53,7 @@ pub(crate) fn batch(suite: &str, input: impl BufRead, mut output: impl Write) ->
         "lex" => dockerfile::lex,
         "parse" => dockerfile::parse,
         "plan" => dockerfile::plan,
+        "lint" => dockerfile::lint,
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no suite `{suite}`"))),
     };
     for line in input.lines() {

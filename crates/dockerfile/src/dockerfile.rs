@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::instruction::{FromInstruction, Instruction, InstructionKind};
-use crate::span::Span;
+use crate::span::{Span, Word};
 use crate::syntax::{Directive, Syntax};
 
 /// A Dockerfile as it was understood: what cannot be understood is left out.
@@ -28,7 +28,7 @@ pub struct Stage {
     /// The lines of that.
     pub lines: (usize, usize),
     /// The keyword and the comments of that, for those who judge style.
-    pub keyword: String,
+    pub keyword: Word,
     /// The comments right above it.
     pub comments: Vec<String>,
     /// What follows.
@@ -63,13 +63,13 @@ impl Dockerfile {
     }
 
     /// Puts an instruction where it belongs. One that stands before the first `FROM` is a finding.
-    fn add(&mut self, instruction: Instruction) -> Option<Diagnostic> {
+    pub(crate) fn add(&mut self, instruction: Instruction) -> Option<Diagnostic> {
         match (instruction.kind, self.stages.last_mut()) {
             (InstructionKind::From(from), _) => self.stages.push(Stage {
                 from,
                 span: instruction.span,
                 lines: instruction.lines,
-                keyword: instruction.keyword.value,
+                keyword: instruction.keyword,
                 comments: instruction.comments,
                 instructions: Vec::new(),
             }),

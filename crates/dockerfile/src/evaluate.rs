@@ -29,10 +29,11 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::dockerfile::Dockerfile;
 use crate::environment::Environment;
 use crate::instruction::{ArgWord, CommandLine, Instruction, InstructionKind, PairWord};
-use crate::lex::{Expansion, Lexer};
+use crate::lex::Lexer;
 use crate::span::{Span, Word};
 use crate::stage::StageTable;
 use crate::step::{EvaluateOptions, EvaluatedStage, Scope, StageConfig, Step, StepKind, Workdir};
+use crate::suggest;
 
 pub(crate) use source::is_remote;
 
@@ -67,16 +68,44 @@ pub fn evaluate_stage(
 }
 
 /// A stage on the way.
-struct Evaluator<'a> {
+pub(crate) struct Evaluator<'a> {
     table: &'a StageTable<'a>,
     lexer: Lexer,
-    config: StageConfig,
+    pub(crate) config: StageConfig,
     /// Variables and arguments, as commands see them.
     env: Environment,
     /// Declared arguments with their values.
     args: Vec<(String, Option<String>)>,
     has_cmd: bool,
     steps: Vec<Step>,
+    notes: Vec<Note>,
+}
+
+/// What can be seen on the way and not in the result; a linter asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// A word names a variable that nothing sets, and this one is nearest to it.
+    Undefined {
+        /// Its name.
+        name: String,
+        /// A variable that is set and has almost this name.
+        nearest: Option<String>,
+    },
+    /// `ARG` or `ENV` sets this variable.
+    Variable(String),
+    /// `WORKDIR` says this.
+    Directory(String),
+    /// `EXPOSE` says this.
+    Port {
+        /// The whole word.
+        word: String,
+        /// The protocol as it is written.
+        protocol: String,
+        /// Whether it has an address or a port of the host.
+        is_mapped: bool,
+    },
+    /// `COPY` or `ADD` takes this from the context.
+    Source(String),
 }
 
 /// What an instruction came to: what there is to do, and what the history says.
@@ -94,7 +123,8 @@ impl Outcome {
 }
 
 impl<'a> Evaluator<'a> {
-    fn new(table: &'a StageTable<'a>, mut config: StageConfig) -> Self {
+    /// A stage that is built upon something with this config.
+    pub(crate) fn new(table: &'a StageTable<'a>, mut config: StageConfig) -> Self {
         let Scope { env, args } = std::mem::take(&mut config.scope);
         config.on_build.clear();
         if !config.env.iter().any(|(name, _)| name == "PATH") {
@@ -105,15 +135,22 @@ impl<'a> Evaluator<'a> {
         }
         let env = env.into_iter().chain(config.env.iter().cloned()).collect();
         let lexer = Lexer::new(table.dockerfile.escape);
-        Self { table, lexer, config, env, args, has_cmd: false, steps: Vec::new() }
+        Self { table, lexer, config, env, args, has_cmd: false, steps: Vec::new(), notes: Vec::new() }
     }
 
-    fn finish(self) -> EvaluatedStage {
+    /// What there was to see since this was asked last.
+    pub(crate) fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// The stage as far as it was worked out.
+    pub(crate) fn finish(self) -> EvaluatedStage {
         let scope = Scope { env: self.env.into_pairs(), args: self.args };
         EvaluatedStage { steps: self.steps, config: StageConfig { scope, ..self.config } }
     }
 
-    fn instruction(&mut self, instruction: &Instruction, prefix: &str) -> Result<(), Diagnostic> {
+    /// Works out one instruction; `prefix` stands before it where it is shown.
+    pub(crate) fn instruction(&mut self, instruction: &Instruction, prefix: &str) -> Result<(), Diagnostic> {
         let outcome = self.outcome(instruction)?;
         let text = outcome.shown.unwrap_or_else(|| history::uppercase_keyword(&instruction.text));
         self.steps.push(Step {
@@ -163,16 +200,26 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn expansion(&self, text: &str, span: Span) -> Result<Expansion, Diagnostic> {
-        let expansion = self.lexer.expand(text, &self.env);
-        expansion.map_err(|error| Diagnostic::new(Code::Expansion, error.to_string(), span))
+    /// The text with its variables. Those that are not set are noted, but for arguments, which may lack a value.
+    fn expansion(&mut self, lexer: Lexer, text: &str, span: Span) -> Result<String, Diagnostic> {
+        let (expansion, error) = lexer.read(text, &self.env);
+        for name in expansion.unmatched {
+            if !is_for_buildkit(&name) && !self.args.iter().any(|(arg, _)| *arg == name) {
+                let nearest = suggest::nearest(&name, self.env.names()).map(str::to_owned);
+                self.notes.push(Note::Undefined { name, nearest });
+            }
+        }
+        match error {
+            Some(error) => Err(Diagnostic::new(Code::Expansion, error.to_string(), span)),
+            None => Ok(expansion.text),
+        }
     }
 
-    fn expand(&self, word: &Word) -> Result<String, Diagnostic> {
-        self.expansion(&word.value, word.span).map(|expansion| expansion.text)
+    fn expand(&mut self, word: &Word) -> Result<String, Diagnostic> {
+        self.expansion(self.lexer, &word.value, word.span)
     }
 
-    fn expand_pairs(&self, pairs: &[PairWord]) -> Result<Vec<(String, String)>, Diagnostic> {
+    fn expand_pairs(&mut self, pairs: &[PairWord]) -> Result<Vec<(String, String)>, Diagnostic> {
         pairs.iter().map(|pair| Ok((self.expand(&pair.name)?, self.expand(&pair.value)?))).collect()
     }
 
@@ -187,17 +234,17 @@ impl<'a> Evaluator<'a> {
     fn arg(&mut self, words: &[ArgWord]) -> Result<Outcome, Diagnostic> {
         let mut said = String::from("ARG");
         for word in words {
+            self.notes.push(Note::Variable(word.name.clone()));
             let globals = &self.table.globals;
             let value = match (globals.build_args.get(&word.name), &word.value) {
                 (Some(given), _) => Some(given.clone()),
-                (None, Some(default)) => Some(self.expansion(default, word.span)?.text),
+                (None, Some(default)) => Some(self.expansion(self.lexer, default, word.span)?),
                 (None, None) => globals.args.get(&word.name).map(str::to_owned),
             };
             said = format!("{said} {}", word.name);
             if let Some(value) = &value {
                 said = format!("{said}={value}");
-                // Two names are for BuildKit itself, and commands never see them.
-                if !["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"].contains(&word.name.as_str()) {
+                if !is_for_buildkit(&word.name) {
                     self.env.set(&word.name, value);
                 }
             }
@@ -247,6 +294,7 @@ impl<'a> Evaluator<'a> {
         let mut said = String::from("ENV");
         for (name, value) in self.expand_pairs(pairs)? {
             said = format!("{said} {name}={value}");
+            self.notes.push(Note::Variable(name.clone()));
             self.env.set(&name, &value);
             match self.config.env.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, known)) => *known = value,
@@ -266,15 +314,23 @@ impl<'a> Evaluator<'a> {
     }
 
     fn expose(&mut self, words: &[Word]) -> Result<Outcome, Diagnostic> {
-        let mut ports = Vec::new();
+        let mut expanded = Vec::new();
         for word in words {
-            for port in self.expansion(&word.value, word.span)?.words {
-                let wrong = |problem| {
-                    Diagnostic::new(Code::Argument, problem, word.span)
-                        .with_help("a port is written as `80`, `80/udp` or `8000-8010`")
-                };
-                ports.extend(expose::ports(&port).map_err(wrong)?);
-            }
+            let expansion = self.lexer.expand(&word.value, &self.env);
+            let expansion =
+                expansion.map_err(|error| Diagnostic::new(Code::Expansion, error.to_string(), word.span))?;
+            expanded.extend(expansion.words.into_iter().map(|port| (port, word.span)));
+        }
+        let mut ports = Vec::new();
+        for (port, span) in expanded {
+            let wrong = |problem| {
+                Diagnostic::new(Code::Argument, problem, span)
+                    .with_help("a port is written as `80`, `80/udp` or `8000-8010`")
+            };
+            let spelling = expose::Spelling::of(&port).map_err(wrong)?;
+            let (protocol, is_mapped) = (spelling.protocol.to_owned(), spelling.is_mapped());
+            self.notes.push(Note::Port { word: port.clone(), protocol, is_mapped });
+            ports.extend(spelling.ports().map_err(wrong)?);
         }
         let said = format!("EXPOSE {}", history::list(&ports));
         self.config.exposed_ports.extend(ports);
@@ -307,7 +363,9 @@ impl<'a> Evaluator<'a> {
     }
 
     fn workdir(&mut self, word: &Word, instruction: &Instruction) -> Result<Outcome, Diagnostic> {
-        let path = path::resolve(&self.config.working_dir, &self.expand(word)?);
+        let directory = self.expand(word)?;
+        let path = path::resolve(&self.config.working_dir, &directory);
+        self.notes.push(Note::Directory(directory));
         self.config.working_dir.clone_from(&path);
         let created_by = Some(format!("WORKDIR {path}"));
         let shown = Some(self.shown(instruction));
@@ -316,4 +374,9 @@ impl<'a> Evaluator<'a> {
         let kind = if path == "/" { StepKind::Config } else { StepKind::Workdir(made) };
         Ok(Outcome { kind, created_by, shown })
     }
+}
+
+/// Two arguments are for BuildKit itself, and commands never see them.
+fn is_for_buildkit(name: &str) -> bool {
+    ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"].contains(&name)
 }

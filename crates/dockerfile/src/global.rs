@@ -92,12 +92,28 @@ fn predefined(dockerfile: &Dockerfile, options: &EvaluateOptions) -> Environment
     args.into_iter().map(|(name, value)| (name, given(name).unwrap_or(value))).collect()
 }
 
+/// The arguments if no `--build-arg` gives any but predefined ones.
+pub(crate) fn default_args(
+    dockerfile: &Dockerfile,
+    options: &EvaluateOptions,
+) -> Result<Environment, Diagnostic> {
+    declared(dockerfile, predefined(dockerfile, options), &BTreeMap::new())
+}
+
 fn global_args(dockerfile: &Dockerfile, options: &EvaluateOptions) -> Result<Environment, Diagnostic> {
-    let mut args = predefined(dockerfile, options);
+    declared(dockerfile, predefined(dockerfile, options), &options.build_args)
+}
+
+/// The arguments in front of the first `FROM`, added to `args`.
+fn declared(
+    dockerfile: &Dockerfile,
+    mut args: Environment,
+    build_args: &BTreeMap<String, String>,
+) -> Result<Environment, Diagnostic> {
     for instruction in &dockerfile.globals {
         let InstructionKind::Arg(words) = &instruction.kind else { continue };
         for word in words {
-            let value = match (options.build_args.get(&word.name), &word.value) {
+            let value = match (build_args.get(&word.name), &word.value) {
                 (Some(given), _) => Some(given.clone()),
                 (None, Some(value)) => {
                     let wrong =

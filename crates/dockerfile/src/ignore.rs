@@ -118,6 +118,14 @@ impl IgnoreFile {
         self.excludes(path, &state)
     }
 
+    /// Whether a pattern names this very text or what it is below, as the source of a copy is compared: nothing is
+    /// cleaned, and exceptions count as patterns.
+    pub(crate) fn names(&self, path: &str) -> bool {
+        let parents = path.match_indices('/').filter_map(|(end, _)| path.get(..end));
+        let mut paths = parents.chain([path]);
+        paths.any(|path| self.rules.iter().any(|rule| rule.pattern.is_match(path)))
+    }
+
     /// The state at the context's root, where a walk begins.
     pub fn root(&self) -> MatchState {
         MatchState::default()

@@ -61,6 +61,12 @@ impl Lexer {
 
     /// Expands `word` with the variables of `environment`.
     pub fn expand(self, word: &str, environment: &Environment) -> Result<Expansion, Error> {
+        let (expansion, error) = self.read(word, environment);
+        error.map_or(Ok(expansion), Err)
+    }
+
+    /// The same, with the variables that were found before what is wrong.
+    pub(crate) fn read(self, word: &str, environment: &Environment) -> (Expansion, Option<Error>) {
         let mut reader = Reader {
             // The scanner that BuildKit uses skips a byte order mark at the beginning.
             chars: word.strip_prefix('\u{feff}').unwrap_or(word).chars().peekable(),
@@ -71,8 +77,10 @@ impl Lexer {
             found: Expansion::default(),
         };
         match reader.until(None, self.raw_escapes) {
-            Ok((text, words)) => Ok(Expansion { text, words, ..reader.found }),
-            Err(problem) => Err(ErrorKind::Expansion { word: word.to_owned(), problem }.into()),
+            Ok((text, words)) => (Expansion { text, words, ..reader.found }, None),
+            Err(problem) => {
+                (reader.found, Some(ErrorKind::Expansion { word: word.to_owned(), problem }.into()))
+            }
         }
     }
 }

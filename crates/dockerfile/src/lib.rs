@@ -88,6 +88,7 @@ mod global;
 mod ignore;
 mod instruction;
 mod lex;
+mod lint;
 mod pattern;
 mod platform;
 mod reference;
@@ -111,6 +112,10 @@ pub use instruction::{
     RunInstruction, SourceWord,
 };
 pub use lex::{Expansion, Lexer, expand, expand_words};
+pub use lint::{
+    ContextFile, Edit, Example, Finding, Lint, LintContext, LintOptions, LintSettings, Rule, Severity, fix, lint,
+    lint_rules,
+};
 pub use platform::Platform;
 pub use span::{Position, Span, Word};
 pub use stage::needed_stages;

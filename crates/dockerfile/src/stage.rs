@@ -31,7 +31,10 @@ pub fn needed_stages(
     let table = StageTable::new(dockerfile, options)?;
     let needs = table.needs()?;
     let target = table.target().map_err(|diagnostic| vec![diagnostic])?;
-    let reached = table.reach(target, &needs)?;
+    let (reached, diagnostics) = table.reach(target, &needs);
+    if !diagnostics.is_empty() {
+        return Err(diagnostics);
+    }
     let mut stages: Vec<NeededStage> = reached.into_iter().map(|index| table.needed(index)).collect();
     // What a context stands for needs nothing, and may stand below those that copy from it.
     stages.sort_by_key(|stage| (stage.index == target, !table.is_replaced(stage.index), stage.index));
@@ -39,7 +42,7 @@ pub fn needed_stages(
 }
 
 /// What a stage copies or mounts from another, and where it says so.
-struct Need {
+pub(crate) struct Need {
     stage: usize,
     span: Span,
 }
@@ -84,6 +87,11 @@ impl<'a> StageTable<'a> {
             }
         }
         if diagnostics.is_empty() { Ok(table) } else { Err(diagnostics) }
+    }
+
+    /// What the stage at `index` is built upon.
+    pub(crate) fn base(&self, index: usize) -> Option<&StageBase> {
+        self.stages.get(index).map(|stage| &stage.base)
     }
 
     pub(crate) fn is_replaced(&self, index: usize) -> bool {
@@ -202,7 +210,8 @@ impl<'a> StageTable<'a> {
         Diagnostic::new(Code::UnknownStage, format!("there is no stage `{name}`"), span).with_help(help)
     }
 
-    fn target(&self) -> Result<usize, Diagnostic> {
+    /// The stage that is wanted.
+    pub(crate) fn target(&self) -> Result<usize, Diagnostic> {
         let last = || self.stages.len().checked_sub(1);
         let found = match &self.options.target {
             Some(target) if !target.is_empty() => self.names.get(&target.to_lowercase()).copied(),
@@ -212,7 +221,7 @@ impl<'a> StageTable<'a> {
     }
 
     /// What each stage needs of others, not counting its base; an error if that goes in a circle.
-    fn needs(&self) -> Result<Vec<Vec<Need>>, Vec<Diagnostic>> {
+    pub(crate) fn needs(&self) -> Result<Vec<Vec<Need>>, Vec<Diagnostic>> {
         let mut diagnostics = Vec::new();
         let mut needs = Vec::new();
         for stage in &self.dockerfile.stages {
@@ -225,7 +234,8 @@ impl<'a> StageTable<'a> {
         if diagnostics.is_empty() { Ok(needs) } else { Err(diagnostics) }
     }
 
-    fn needs_of(&self, instruction: &Instruction) -> Result<Vec<Need>, Diagnostic> {
+    /// What an instruction needs of other stages.
+    pub(crate) fn needs_of(&self, instruction: &Instruction) -> Result<Vec<Need>, Diagnostic> {
         let from = match &instruction.kind {
             InstructionKind::Copy(copy) => {
                 let from = copy.from.iter().map(|from| Ok((self.copy_from(from)?, from.span)));
@@ -263,8 +273,8 @@ impl<'a> StageTable<'a> {
         name.map_or_else(|| format!("stage {index}"), |name| format!("`{name}`"))
     }
 
-    /// Everything that `target` needs, itself included.
-    fn reach(&self, target: usize, needs: &[Vec<Need>]) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
+    /// Everything that `target` needs, itself included, and what is wrong with that.
+    pub(crate) fn reach(&self, target: usize, needs: &[Vec<Need>]) -> (BTreeSet<usize>, Vec<Diagnostic>) {
         let mut reached = BTreeSet::new();
         let mut waiting = vec![target];
         let mut diagnostics = Vec::new();
@@ -280,15 +290,16 @@ impl<'a> StageTable<'a> {
                 diagnostics.extend(self.check_order(index, need));
                 waiting.push(need.stage);
             }
-            if let Some(StageBase::Stage(base)) = self.stages.get(index).map(|stage| &stage.base) {
+            if let Some(StageBase::Stage(base)) = self.base(index) {
                 waiting.push(*base);
             }
         }
         diagnostics.sort_by_key(|diagnostic| diagnostic.span);
-        if diagnostics.is_empty() { Ok(reached) } else { Err(diagnostics) }
+        (reached, diagnostics)
     }
 
-    fn check_order(&self, index: usize, need: &Need) -> Option<Diagnostic> {
+    /// What is wrong if the stage at `index` has this need: the other one comes later.
+    pub(crate) fn check_order(&self, index: usize, need: &Need) -> Option<Diagnostic> {
         if need.stage < index || self.is_replaced(need.stage) {
             return None;
         }
@@ -312,7 +323,7 @@ impl<'a> StageTable<'a> {
     /// The instructions that a stage inherits: the triggers of its base, which are `image` if that is known.
     pub(crate) fn triggers(&self, index: usize, image: &[String]) -> Result<Vec<Instruction>, Diagnostic> {
         let Some(stage) = self.dockerfile.stages.get(index) else { return Ok(Vec::new()) };
-        let texts: Vec<&String> = match self.stages.get(index).map(|stage| &stage.base) {
+        let texts: Vec<&String> = match self.base(index) {
             Some(StageBase::Stage(base)) if !self.is_replaced(*base) => {
                 let base = self.dockerfile.stages.get(*base).into_iter().flat_map(|base| &base.instructions);
                 base.filter_map(|instruction| match &instruction.kind {

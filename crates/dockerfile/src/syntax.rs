@@ -24,7 +24,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
 
 pub use directive::Directive;
-pub(crate) use directive::is_bool;
+pub(crate) use directive::{check_comment, check_directive, is_bool};
 pub use heredoc::Heredoc;
 pub(crate) use heredoc::parse as parse_heredoc;
 pub use node::Node;

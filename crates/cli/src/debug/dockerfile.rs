@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 
 use cartwheel_dockerfile::{
-    Copy, CopyFrom, Diagnostic, Dockerfile, Environment, EvaluateOptions, EvaluatedStage, Lexer, Mount,
+    Copy, CopyFrom, Diagnostic, Dockerfile, Environment, EvaluateOptions, EvaluatedStage, Lexer, LintOptions, Mount,
     MountKind, NeededStage, Node, Run, StageBase, StageConfig, StepKind, Syntax, Workdir, evaluate_stage,
     needed_stages,
 };
@@ -58,6 +58,15 @@ fn text(request: &Value) -> Result<String, Box<dyn std::error::Error>> {
         format!("{}{}", chunk.valid(), "\u{fffd}".repeat(chunk.invalid().len()))
     };
     Ok(chunks.map(chunk).collect::<Vec<_>>().concat())
+}
+
+/// What BuildKit's rules find, if all bases have a search path and nothing else.
+pub(super) fn lint(request: &Value) -> Answer {
+    let lint = cartwheel_dockerfile::lint(&text(request)?, &LintOptions::default());
+    let findings = lint.findings.iter().map(|finding| {
+        json!({ "rule": finding.rule.name, "line": finding.lines.0, "detail": finding.message })
+    });
+    Ok(json!({ "lint": findings.collect::<Vec<_>>() }))
 }
 
 /// The config of the target, and the commands that it takes in BuildKit's order.

@@ -6,12 +6,12 @@ use regex::Regex;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::evaluate::source::{GitSource, SourceForm, classify};
-use crate::evaluate::{Evaluator, Outcome, path};
+use crate::evaluate::{Evaluator, Note, Outcome, path};
 use crate::instruction::{CopyInstruction, Instruction, SourceWord};
 use crate::lex::Lexer;
 use crate::reference::check_digest;
 use crate::span::{Span, Word};
-use crate::step::{Copy, CopySource, InlineFile, StepKind};
+use crate::step::{Copy, CopyFrom, CopySource, InlineFile, StepKind};
 
 impl Evaluator<'_> {
     pub(super) fn copy(
@@ -19,14 +19,20 @@ impl Evaluator<'_> {
         copy: &CopyInstruction,
         instruction: &Instruction,
     ) -> Result<Outcome, Diagnostic> {
+        // All words come before what is wrong with their values, as in BuildKit.
+        let chown = self.option(copy.chown.as_ref())?;
+        let chmod = self.option(copy.chmod.as_ref())?;
+        let checksum = self.option(copy.checksum.as_ref())?;
+        let paths = self.paths(copy)?;
         let destination = self.expand(&copy.destination)?;
+        let heredocs = self.heredocs(copy, instruction.span)?;
         let mut result = Copy {
             is_add: copy.is_add,
             destination: path::resolve_destination(&self.config.working_dir, &destination),
             from: copy.from.as_ref().map(|from| self.table.copy_from(from)).transpose()?.unwrap_or_default(),
-            chown: self.option(copy.chown.as_ref())?,
-            chmod: self.option(copy.chmod.as_ref())?,
-            checksum: self.option(copy.checksum.as_ref())?,
+            chown,
+            chmod,
+            checksum,
             link: copy.link,
             parents: copy.parents,
             exclude: copy.exclude.iter().map(|pattern| pattern.value.clone()).collect(),
@@ -38,63 +44,71 @@ impl Evaluator<'_> {
             check_mode(mode, word.span)?;
         }
         // Paths come before heredocs, whatever their order in the line.
-        for source in &copy.sources {
-            if let SourceWord::Path(word) = source {
-                let source = self.source(word, copy, &mut result)?;
-                result.sources.push(source);
+        for (text, span) in paths {
+            let source = source(text, span, &mut result)?;
+            if let (CopySource::Path(path), CopyFrom::Context) = (&source, &result.from) {
+                self.notes.push(Note::Source(path.clone()));
             }
+            result.sources.push(source);
         }
         if let (Some(checksum), Some(word)) = (&result.checksum, &copy.checksum) {
             check_checksum(checksum, &result.sources, word.span)?;
         }
-        for source in &copy.sources {
-            if let SourceWord::Heredoc { name, content, expand } = source {
-                let content =
-                    if *expand { self.heredoc(content, instruction.span)? } else { content.clone() };
-                result.sources.push(CopySource::Heredoc(InlineFile { name: name.clone(), content }));
-            }
-        }
+        result.sources.extend(heredocs);
         let created_by = Some(created_by(&result, &destination));
         let shown = Some(self.shown(instruction));
         Ok(Outcome { kind: StepKind::Copy(Box::new(result)), created_by, shown })
     }
 
+    fn paths(&mut self, copy: &CopyInstruction) -> Result<Vec<(String, Span)>, Diagnostic> {
+        let mut paths = Vec::new();
+        for source in &copy.sources {
+            if let SourceWord::Path(word) = source {
+                paths.push((self.expand(word)?, word.span));
+            }
+        }
+        Ok(paths)
+    }
+
+    fn heredocs(&mut self, copy: &CopyInstruction, span: Span) -> Result<Vec<CopySource>, Diagnostic> {
+        let mut files = Vec::new();
+        for source in &copy.sources {
+            if let SourceWord::Heredoc { name, content, expand } = source {
+                let content = if *expand { self.heredoc(content, span)? } else { content.clone() };
+                files.push(CopySource::Heredoc(InlineFile { name: name.clone(), content }));
+            }
+        }
+        Ok(files)
+    }
+
     /// The value of a flag; an empty one is as good as none.
-    fn option(&self, word: Option<&Word>) -> Result<Option<String>, Diagnostic> {
+    fn option(&mut self, word: Option<&Word>) -> Result<Option<String>, Diagnostic> {
         let value = word.map(|word| self.expand(word)).transpose()?;
         Ok(value.filter(|value| !value.is_empty()))
     }
 
     /// In a heredoc, quotes are nothing special, and `\` is the escape character whatever the file says.
-    fn heredoc(&self, content: &str, span: Span) -> Result<String, Diagnostic> {
+    fn heredoc(&mut self, content: &str, span: Span) -> Result<String, Diagnostic> {
         let lexer = Lexer { plain_quotes: true, ..Lexer::new('\\') };
-        let expansion = lexer.expand(content, &self.env);
-        let expansion = expansion.map_err(|error| {
-            Diagnostic::new(Code::Expansion, error.to_string(), span)
-                .with_help("quote the delimiter (`<<\"EOF\"`) if there are no variables in it")
-        })?;
-        Ok(expansion.text)
+        self.expansion(lexer, content, span).map_err(|diagnostic| {
+            diagnostic.with_help("quote the delimiter (`<<\"EOF\"`) if there are no variables in it")
+        })
     }
+}
 
-    fn source(
-        &self,
-        word: &Word,
-        copy: &CopyInstruction,
-        result: &mut Copy,
-    ) -> Result<CopySource, Diagnostic> {
-        let text = self.expand(word)?;
-        let wrong = |message: String| Diagnostic::new(Code::Copy, message, word.span);
-        let only_add = |what: &str| wrong(format!("`COPY` cannot copy from {what}")).with_help("`ADD` can");
-        match classify(&text).map_err(wrong)? {
-            SourceForm::Path => Ok(CopySource::Path(text)),
-            SourceForm::Url if copy.is_add => Ok(CopySource::Url(text)),
-            SourceForm::Git(git) if copy.is_add => {
-                merge(&git, result).map_err(wrong)?;
-                Ok(CopySource::Git(text))
-            }
-            SourceForm::Url => Err(only_add("an address")),
-            SourceForm::Git(_) => Err(only_add("a repository")),
+/// What the text of a source stands for.
+fn source(text: String, span: Span, copy: &mut Copy) -> Result<CopySource, Diagnostic> {
+    let wrong = |message: String| Diagnostic::new(Code::Copy, message, span);
+    let only_add = |what: &str| wrong(format!("`COPY` cannot copy from {what}")).with_help("`ADD` can");
+    match classify(&text).map_err(wrong)? {
+        SourceForm::Path => Ok(CopySource::Path(text)),
+        SourceForm::Url if copy.is_add => Ok(CopySource::Url(text)),
+        SourceForm::Git(git) if copy.is_add => {
+            merge(&git, copy).map_err(wrong)?;
+            Ok(CopySource::Git(text))
         }
+        SourceForm::Url => Err(only_add("an address")),
+        SourceForm::Git(_) => Err(only_add("a repository")),
     }
 }
 

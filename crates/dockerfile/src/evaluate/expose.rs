@@ -2,29 +2,53 @@
 
 use core::net::IpAddr;
 
-/// The ports of one word, each as `80/tcp`.
-pub(super) fn ports(word: &str) -> Result<Vec<String>, String> {
-    let (address, host, container) = split(word);
-    let (port, protocol) = container.split_once('/').unwrap_or((container, ""));
-    let protocol = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_lowercase() };
-    if port.is_empty() {
-        return Err(format!("`{word}` names no port"));
-    }
-    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-        return Err(format!("`{word}` has the protocol `{protocol}`, which is none of `tcp`, `udp`, `sctp`"));
-    }
-    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&address);
-    if !address.is_empty() && bare.parse::<IpAddr>().is_err() {
-        return Err(format!("`{address}` is no IP address"));
-    }
-    let (first, last) = range(port)?;
-    if !host.is_empty() {
-        let (host_first, host_last) = range(host)?;
-        if host_last - host_first != last - first && first != last {
-            return Err(format!("`{word}` has ranges of different length"));
+/// One word of `EXPOSE`, taken apart.
+pub(super) struct Spelling<'a> {
+    word: &'a str,
+    address: String,
+    host: &'a str,
+    port: &'a str,
+    /// As it is written.
+    pub(super) protocol: &'a str,
+}
+
+impl<'a> Spelling<'a> {
+    /// Takes a word apart. It has to have a port and a protocol that there is.
+    pub(super) fn of(word: &'a str) -> Result<Self, String> {
+        let (address, host, container) = split(word);
+        let (port, protocol) = container.split_once('/').unwrap_or((container, ""));
+        if port.is_empty() {
+            return Err(format!("`{word}` names no port"));
         }
+        let lower = protocol.to_lowercase();
+        if !["", "tcp", "udp", "sctp"].contains(&lower.as_str()) {
+            return Err(format!("`{word}` has the protocol `{lower}`, which is none of `tcp`, `udp`, `sctp`"));
+        }
+        Ok(Self { word, address, host, port, protocol })
     }
-    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
+
+    /// Whether it says where the port is on the host, which means nothing here.
+    pub(super) fn is_mapped(&self) -> bool {
+        !self.address.is_empty() || !self.host.is_empty()
+    }
+
+    /// The ports, each as `80/tcp`.
+    pub(super) fn ports(&self) -> Result<Vec<String>, String> {
+        let (word, address) = (self.word, self.address.as_str());
+        let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+        if !address.is_empty() && bare.parse::<IpAddr>().is_err() {
+            return Err(format!("`{address}` is no IP address"));
+        }
+        let (first, last) = range(self.port)?;
+        if !self.host.is_empty() {
+            let (host_first, host_last) = range(self.host)?;
+            if host_last - host_first != last - first && first != last {
+                return Err(format!("`{word}` has ranges of different length"));
+            }
+        }
+        let protocol = if self.protocol.is_empty() { "tcp".to_owned() } else { self.protocol.to_lowercase() };
+        Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
+    }
 }
 
 /// `address:host:container`, where only the last is needed.
@@ -46,6 +70,10 @@ fn range(text: &str) -> Result<(u16, u16), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ports(word: &str) -> Result<Vec<String>, String> {
+        Spelling::of(word)?.ports()
+    }
 
     #[test]
     fn forms() {

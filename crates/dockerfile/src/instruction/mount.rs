@@ -89,7 +89,7 @@ impl MountFields {
     /// Reads the fields of `--mount`, each value expanded by `expand`.
     pub(crate) fn parse(
         flag: &Word,
-        expand: impl Fn(&str) -> Result<String, Diagnostic>,
+        mut expand: impl FnMut(&str) -> Result<String, Diagnostic>,
     ) -> Result<Self, Diagnostic> {
         let mut mount = Self::default();
         for field in fields(flag)? {

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::lint::LintSettings;
 use crate::span::{Span, Word};
 
 /// The directives that are known; anything else in a comment ends them.
@@ -67,25 +68,41 @@ fn check(directive: &Directive) -> Result<(), Diagnostic> {
 }
 
 impl Directive {
-    /// What is wrong with the options of `# check=`. They end at the first space.
+    /// What is wrong with the options of `# check=`.
     pub(crate) fn check_options(&self) -> Result<(), Diagnostic> {
-        let text = self.value.value.split(' ').next().unwrap_or_default();
-        let mut options = text.splitn(3, ';').filter(|_| self.name == "check" && !text.trim().is_empty());
-        options.try_for_each(check_option).map_err(|problem| {
+        if self.name != "check" {
+            return Ok(());
+        }
+        LintSettings::parse(&self.value.value).map(|_| ()).map_err(|problem| {
             Diagnostic::new(Code::Directive, problem, self.value.span)
                 .with_help("it is written as `skip=all`, `skip=RuleA,RuleB`, `error=true`, joined by `;`")
         })
     }
 }
 
-fn check_option(option: &str) -> Result<(), String> {
-    let (name, value) = option.split_once('=').ok_or_else(|| format!("`{option}` is no check option"))?;
-    match (name.trim(), value.trim()) {
-        ("skip" | "experimental", _) => Ok(()),
-        ("error", value) if is_bool(value).is_some() => Ok(()),
-        ("error", value) => Err(format!("check option `error` cannot be `{value}`")),
-        (name, _) => Err(format!("`{name}` is no check option")),
+/// What `# check=` says at the top of a text.
+///
+/// It is looked for by itself: below a `#!` line, where other directives are comments, it counts; with space in front
+/// of its `#`, where others count, it does not.
+pub(crate) fn check_directive(text: &str) -> Option<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = if text.starts_with("#!") { text.split_once('\n')?.1 } else { text };
+    let mut reader = DirectiveReader::default();
+    let mut lines = text.lines().take_while(|line| line.starts_with('#'));
+    while let Ok(Some(directive)) = reader.read(lines.next()?, 0) {
+        if directive.name == "check" {
+            return Some(directive.value.value);
+        }
     }
+    None
+}
+
+/// What the first `check=` in comments above an instruction says.
+pub(crate) fn check_comment(comments: &[String]) -> Option<String> {
+    comments.iter().find_map(|comment| {
+        let directive = DirectiveReader::default().read(&format!("#{comment}"), 0);
+        directive.ok().flatten().filter(|directive| directive.name == "check").map(|found| found.value.value)
+    })
 }
 
 /// The words that mean yes and no wherever BuildKit asks Go.
