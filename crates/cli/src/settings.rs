@@ -32,8 +32,6 @@ pub(crate) struct Settings {
     pub(crate) variables: BTreeMap<String, String>,
     /// `SOURCE_DATE_EPOCH`.
     pub(crate) epoch: Epoch,
-    /// The current time, or `SOURCE_DATE_EPOCH`, RFC 3339.
-    pub(crate) now: String,
 }
 
 impl Settings {
@@ -47,11 +45,7 @@ impl Settings {
         let pip = PipSettings::read(&variable);
         let netrc =
             variable("NETRC").map(PathBuf::from).or_else(|| Some(user_home(&variable)?.join(".netrc")));
-        let epoch = epoch(&variable)?;
-        let now = match epoch {
-            Epoch::Source(seconds) => timestamp(seconds)?,
-            Epoch::Fixed => timestamp(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs())?,
-        };
+        let epoch = variable("SOURCE_DATE_EPOCH").map_or(Ok(Epoch::Fixed), |text| epoch(&text))?;
         let index = pip.index();
         let netrc = netrc.and_then(|path| fs::read_to_string(path).ok());
         let path = variable("PATH").unwrap_or_default();
@@ -60,7 +54,7 @@ impl Settings {
         let beside =
             uv.as_ref().and_then(|uv| Some(uv.parent()?.join("python3"))).filter(|path| path.is_file());
         let interpreter = beside.or_else(|| find_program("python3", &path));
-        Ok(Self { home, index, netrc, uv, interpreter, variables, epoch, now })
+        Ok(Self { home, index, netrc, uv, interpreter, variables, epoch })
     }
 }
 
@@ -87,8 +81,8 @@ fn home(variable: Variable<'_>) -> Result<PathBuf, Failure> {
     home.ok_or_else(|| Failure::user("neither CARTWHEEL_HOME nor HOME says where the store is".to_owned()))
 }
 
-fn epoch(variable: Variable<'_>) -> Result<Epoch, Failure> {
-    let Some(text) = variable("SOURCE_DATE_EPOCH") else { return Ok(Epoch::Fixed) };
+/// `SOURCE_DATE_EPOCH` with this value.
+pub(crate) fn epoch(text: &str) -> Result<Epoch, Failure> {
     // Tar says eleven octal digits.
     let seconds = text.parse::<u64>().ok().filter(|&seconds| seconds < 1 << 33);
     let refuse =
@@ -96,9 +90,13 @@ fn epoch(variable: Variable<'_>) -> Result<Epoch, Failure> {
     seconds.map(Epoch::Source).ok_or_else(refuse)
 }
 
-fn timestamp(seconds: u64) -> Result<String, Failure> {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    let time = jiff::Timestamp::from_second(seconds);
+/// The time that a build takes for the current one, RFC 3339.
+pub(crate) fn now(epoch: Epoch) -> Result<String, Failure> {
+    let seconds = match epoch {
+        Epoch::Source(seconds) => seconds,
+        Epoch::Fixed => SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs(),
+    };
+    let time = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX));
     time.map(|time| time.to_string())
         .map_err(|_| Failure::user(format!("{seconds} seconds since 1970 is no date")))
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use cartwheel_build::{
-    BuildOptions, Built, DEFAULT_BUDGET, Event, Graph, Images, NoCache, Progress, Workshop, execute,
+    BuildOptions, Built, DEFAULT_BUDGET, Epoch, Event, Graph, Images, NoCache, Progress, Workshop, execute,
     lower_dockerfile, lower_project,
 };
 use cartwheel_oci::{Descriptor, Image, Platform, RegistryClient, StoreAndOrigins};
@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::args::{BuildArguments, Emit, ProgressMode, RegistryArguments};
 use crate::error::Failure;
 use crate::registries;
-use crate::settings::{Settings, host_platform};
+use crate::settings::{self, Settings, host_platform};
 use crate::terminal;
 use source::Origin;
 
@@ -33,13 +33,12 @@ pub(crate) fn build(arguments: &BuildArguments, registries: &RegistryArguments) 
     let origin = source::open(arguments, &settings, &store)?;
     warn_of_dockerfile(arguments, &origin, &*progress);
     let client = registries::client(&settings, registries, mode == ProgressMode::Quiet)?;
-    let session =
-        Session { arguments, settings: &settings, store: &store, client: &client, progress: &*progress };
+    let session = Session::new(arguments, &settings, (&store, &client), &*progress, &origin)?;
     if let Some(emit) = arguments.emit {
-        return session.emit(emit, &origin);
+        return session.emit(emit);
     }
     let built: Result<Vec<Built>, Failure> =
-        session.platforms().iter().map(|platform| session.build_for(platform, &origin)).collect();
+        session.platforms().iter().map(|platform| session.build_for(platform)).collect();
     let built = built?;
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
     let descriptor = output::result(&images, &arguments.tags, &store)?;
@@ -78,8 +77,8 @@ pub(crate) fn plan(arguments: &BuildArguments, registries: &RegistryArguments) -
     let origin = source::open(arguments, &settings, &store)?;
     let client = registries::client(&settings, registries, true)?;
     let progress = terminal::progress(ProgressMode::Quiet);
-    Session { arguments, settings: &settings, store: &store, client: &client, progress: &*progress }
-        .emit(arguments.emit.unwrap_or(Emit::Plan), &origin)
+    Session::new(arguments, &settings, (&store, &client), &*progress, &origin)?
+        .emit(arguments.emit.unwrap_or(Emit::Plan))
 }
 
 /// One run of the command.
@@ -89,9 +88,25 @@ struct Session<'a> {
     store: &'a Store,
     client: &'a RegistryClient,
     progress: &'a dyn Progress,
+    origin: &'a Origin,
+    epoch: Epoch,
+    /// The current time, RFC 3339.
+    now: String,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    fn new(
+        arguments: &'a BuildArguments,
+        settings: &'a Settings,
+        (store, client): (&'a Store, &'a RegistryClient),
+        progress: &'a dyn Progress,
+        origin: &'a Origin,
+    ) -> Result<Self, Failure> {
+        let epoch = origin.epoch(settings)?;
+        let now = settings::now(epoch)?;
+        Ok(Self { arguments, settings, store, client, progress, origin, epoch, now })
+    }
+
     fn platforms(&self) -> Vec<Platform> {
         if self.arguments.platforms.is_empty() {
             return vec![host_platform()];
@@ -99,22 +114,22 @@ impl Session<'_> {
         self.arguments.platforms.clone()
     }
 
-    fn build_for(&self, platform: &Platform, origin: &Origin) -> Result<Built, Failure> {
+    fn build_for(&self, platform: &Platform) -> Result<Built, Failure> {
         let images = Images::new(self.store).with_registries(self.client, self.arguments.pull);
-        let graph = self.graph(platform, origin, &images)?;
-        let workshop = Workshop { store: self.store, images: &images, contexts: &origin.contexts };
+        let graph = self.graph(platform, &images)?;
+        let workshop = Workshop { store: self.store, images: &images, contexts: &self.origin.contexts };
         Ok(execute(&workshop, &graph, &self.options(), self.progress)?)
     }
 
-    fn graph(&self, platform: &Platform, origin: &Origin, images: &Images<'_>) -> Result<Graph, Failure> {
-        if let Some(dockerfile) = &origin.dockerfile {
+    fn graph(&self, platform: &Platform, images: &Images<'_>) -> Result<Graph, Failure> {
+        if let Some(dockerfile) = &self.origin.dockerfile {
             let mut dockerfile = dockerfile.clone();
             dockerfile.options.platform = source::platform(platform);
             let config_of =
                 |reference: &_, platform: &_| Ok(images.open(reference, platform)?.config().clone());
             return Ok(lower_dockerfile(&dockerfile, &config_of)?);
         }
-        let (context, base, options) = origin.project(&self.arguments.project)?;
+        let (context, base, options) = self.origin.project(&self.arguments.project)?;
         Ok(lower_project(context, base, platform, &options)?)
     }
 
@@ -134,7 +149,7 @@ impl Session<'_> {
             index: settings.index.clone(),
             variables: settings.variables.clone(),
             no_cache: anew,
-            epoch: settings.epoch,
+            epoch: self.epoch,
             budget: DEFAULT_BUDGET,
             labels: self
                 .arguments
@@ -148,19 +163,19 @@ impl Session<'_> {
                 ..FetchOptions::default()
             },
             netrc: settings.netrc.clone(),
-            now: &settings.now,
+            now: &self.now,
         }
     }
 
-    fn emit(&self, emit: Emit, origin: &Origin) -> Result<(), Failure> {
+    fn emit(&self, emit: Emit) -> Result<(), Failure> {
         for platform in self.platforms() {
             let images = Images::new(self.store).with_registries(self.client, self.arguments.pull);
-            let graph = self.graph(&platform, origin, &images)?;
+            let graph = self.graph(&platform, &images)?;
             match emit {
                 Emit::Graph => print!("{graph}"),
                 Emit::Plan => {
                     let workshop =
-                        Workshop { store: self.store, images: &images, contexts: &origin.contexts };
+                        Workshop { store: self.store, images: &images, contexts: &self.origin.contexts };
                     print!("{}", cartwheel_build::plan(&workshop, &graph, &self.options(), self.progress)?);
                 }
             }

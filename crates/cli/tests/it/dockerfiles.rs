@@ -110,6 +110,34 @@ fn an_install_of_what_is_there_needs_no_layer_and_other_commands_are_refused() {
 }
 
 #[test]
+fn the_time_of_everything_is_a_build_argument_too() {
+    let file =
+        Dockerfile::new("FROM base\nARG SOURCE_DATE_EPOCH\nLABEL at=$SOURCE_DATE_EPOCH\nCOPY main.py /\n");
+    let arguments = ["--build-arg", "SOURCE_DATE_EPOCH=1000000000"];
+    let image = file.image(&arguments);
+    assert_eq!(image.config().created.as_deref(), Some("2001-09-09T01:46:40Z"));
+    assert_eq!(image.config().config.labels.as_ref().unwrap()["at"], "1000000000");
+    assert_eq!(file.project.mtime(&image.layers()[1], "main.py"), 1_000_000_000);
+    // The environment says it as well, and less loudly.
+    for (arguments, seconds) in [(&[][..], 5), (&arguments[..], 1_000_000_000)] {
+        let mut build = file.project.command();
+        build.env("SOURCE_DATE_EPOCH", "5").args(["build", "context", "--platform", "linux/amd64"]);
+        build.args(["--build-context", "base=oci-layout://base", "--output", "type=oci,dest=out,tar=false"]);
+        let output = build.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let layout = file.project.layout("out");
+        let built = layout.images().last().unwrap();
+        let image = Image::read(&layout, built, &platform()).unwrap();
+        assert_eq!(file.project.mtime(&image.layers()[1], "main.py"), seconds);
+        assert_eq!(image.config().config.labels.as_ref().unwrap()["at"], seconds.to_string());
+    }
+    let message = file.failure(&["--build-arg", "SOURCE_DATE_EPOCH=yesterday"]);
+    assert!(message.contains("`SOURCE_DATE_EPOCH` cannot be `yesterday`"), "{message}");
+    let message = file.failure(&["--build-arg", "SOURCE_DATE_EPOCH=context"]);
+    assert!(message.contains("give a number of seconds"), "{message}");
+}
+
+#[test]
 fn mistakes_are_shown_where_they_are() {
     let file = Dockerfile::new("FROM base\nCOPPY a b\n");
     let message = file.failure(&[]);

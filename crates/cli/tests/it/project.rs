@@ -188,6 +188,17 @@ impl Project {
         found
     }
 
+    /// When a file of a layer was changed.
+    pub(crate) fn mtime(&self, layer: &Layer, path: &str) -> u64 {
+        let (layout, mut found) = (self.layout("out"), None);
+        layer::read(layout.open(&layer.descriptor).unwrap(), |entry, _| {
+            found = found.or((entry.path == path).then_some(entry.mtime));
+            Ok(())
+        })
+        .unwrap();
+        found.unwrap()
+    }
+
     fn write_base(&self) {
         let store = Store::open(&self.path("base-home")).unwrap();
         let mut writer = store.writer().unwrap();

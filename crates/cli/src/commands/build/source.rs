@@ -7,19 +7,22 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cartwheel_build::{
-    BaseReference, BuildContext, ContextTree, Contexts, DockerfileSource, NamedContext, ProjectOptions,
-    StandardInput, read_ignore,
+    BaseReference, BuildContext, ContextTree, Contexts, DockerfileSource, Epoch, NamedContext,
+    ProjectOptions, StandardInput, read_ignore,
 };
-use cartwheel_dockerfile::EvaluateOptions;
+use cartwheel_dockerfile::{Dockerfile, EvaluateOptions, SourceDateEpoch, source_date_epoch};
 use cartwheel_oci::Platform;
 use cartwheel_store::Store;
 
 use crate::args::{BuildArguments, ProjectArguments};
 use crate::error::Failure;
-use crate::settings::{Settings, host_platform};
+use crate::settings::{self, Settings, host_platform};
 
 /// The base of a project that names none.
 const PROJECT_BASE: &str = "python:3.13-slim";
+
+/// The variable that fixes the time of everything.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// What is to be built.
 pub(crate) struct Origin {
@@ -47,6 +50,21 @@ impl Origin {
             user: arguments.user.clone(),
         };
         Ok((context, base, options))
+    }
+
+    /// When files of ours were changed. A Dockerfile may say it, too.
+    pub(crate) fn epoch(&self, settings: &Settings) -> Result<Epoch, Failure> {
+        let Some(dockerfile) = &self.dockerfile else { return Ok(settings.epoch) };
+        let (parsed, _) = Dockerfile::parse(&dockerfile.text);
+        match source_date_epoch(&parsed, &dockerfile.options) {
+            Ok(Some(SourceDateEpoch::Seconds(seconds))) => settings::epoch(&seconds.to_string()),
+            Ok(Some(SourceDateEpoch::Context(_) | SourceDateEpoch::Stage(_))) => Err(Failure::user(
+                "`SOURCE_DATE_EPOCH` is the time of a context or stage, which is not known: give a number of seconds"
+                    .to_owned(),
+            )),
+            // What is wrong with it is said, with its place, when the Dockerfile is lowered.
+            Ok(None) | Err(_) => Ok(Epoch::Fixed),
+        }
     }
 }
 
@@ -161,13 +179,14 @@ fn named_context(value: &str) -> Result<NamedContext, Failure> {
     Ok(NamedContext::Directory(PathBuf::from(value)))
 }
 
-/// `NAME=VALUE` as it is; `NAME` alone is the environment's value, and nothing if there is none.
+/// `NAME=VALUE` as it is; `NAME` alone is the environment's value, and nothing if there is none. As buildx does, the
+/// environment's `SOURCE_DATE_EPOCH` is one of them without being asked for.
 fn build_args(given: &[String], settings: &Settings) -> BTreeMap<String, String> {
-    let pair = |text: &String| match text.split_once('=') {
+    let pair = |text: &str| match text.split_once('=') {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-        None => Some((text.clone(), settings.variables.get(text)?.clone())),
+        None => Some((text.to_owned(), settings.variables.get(text)?.clone())),
     };
-    given.iter().filter_map(pair).collect()
+    std::iter::once(EPOCH).chain(given.iter().map(String::as_str)).filter_map(pair).collect()
 }
 
 /// The same platform in the words of Dockerfiles.
