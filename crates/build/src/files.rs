@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 
 use cartwheel_oci::layer::{Content, Entry, Kind};
-use cartwheel_oci::{Node, NodeKind, Permissions};
+use cartwheel_oci::{Node, NodeKind, Permissions, follow_links};
 use cartwheel_store::Digest;
 
 use crate::error::{ErrorKind, Result};
-
-/// Links are followed so many times at most (Linux: `ELOOP` after 40).
-const LINK_LIMIT: usize = 40;
 
 /// A tree of files to copy from, by path relative to its root.
 #[derive(Debug, Clone, Default)]
@@ -99,7 +96,7 @@ impl FileSet {
     /// `path` with every link in it followed inside the root, the last part's too.
     pub fn resolve(&self, path: &str) -> Result<String> {
         follow(path, |place| match self.nodes.get(place).map(|node| &node.entry.kind) {
-            Some(Kind::Symlink { target }) => Some(target.clone()),
+            Some(Kind::Symlink { target }) => Some(target.as_str()),
             _ => None,
         })
     }
@@ -119,31 +116,9 @@ fn entry(node: &Node) -> Entry {
 }
 
 /// `path` with every link in it followed inside the root; `link` gives the target of the link at a place.
-pub(crate) fn follow(path: &str, link: impl Fn(&str) -> Option<String>) -> Result<String> {
-    let mut todo: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
-    let (mut resolved, mut links) = (String::new(), 0);
-    while let Some(part) = todo.pop() {
-        match part.as_str() {
-            "" | "." => {}
-            ".." => resolved.truncate(resolved.rfind('/').unwrap_or(0)),
-            name => {
-                let next = join(&resolved, name);
-                let Some(target) = link(&next) else {
-                    resolved = next;
-                    continue;
-                };
-                links += 1;
-                if links > LINK_LIMIT {
-                    return Err(ErrorKind::LinkLoop { path: path.to_owned() }.into());
-                }
-                if target.starts_with('/') {
-                    resolved.clear();
-                }
-                todo.extend(target.split('/').rev().map(str::to_owned));
-            }
-        }
-    }
-    Ok(resolved)
+pub(crate) fn follow<'t>(path: &str, link: impl Fn(&str) -> Option<&'t str>) -> Result<String> {
+    let followed = follow_links(path, link);
+    Ok(followed.ok_or_else(|| ErrorKind::LinkLoop { path: path.to_owned() })?.place)
 }
 
 /// Two relative paths as one; either may be empty.

@@ -22,8 +22,8 @@
 //!   [`LayoutWriter`] and [`ArchiveWriter`] write them; the store is a source too, and a registry is both: a
 //!   [`Repository`] is read, a [`RepositoryWriter`] writes.
 //! - [`Engine`]: Docker or Podman, which takes an image and gives one back.
-//! - [`Below`]: what the layers of a base image make, as far as later layers must know it; [`uncompressed()`]: a layer as
-//!   a tar from which single files can be read.
+//! - [`Below`]: what the layers of a base image make, as far as later layers must know it; [`follow_links`]: where a path
+//!   leads in it or in any other tree; [`uncompressed()`]: a layer as a tar from which single files can be read.
 //! - [`validate()`]: the second, dumber implementation that checks all of the above.
 #![deny(unsafe_code)]
 
@@ -37,6 +37,7 @@ mod engine;
 mod error;
 mod image;
 mod layout;
+mod links;
 mod manifest;
 mod reference;
 mod registry;
@@ -52,6 +53,7 @@ pub use engine::{Engine, EngineAddress, EngineSettings, Loaded};
 pub use error::{Error, ErrorKind, Result};
 pub use image::{DiffId, Documents, Image, IndexDocuments, Layer};
 pub use layout::{ImageLayout, LayoutWriter, write_and_rename};
+pub use links::{Followed, follow_links};
 pub use manifest::{ImageIndex, Manifest};
 pub use reference::Reference;
 pub use registry::{

@@ -13,17 +13,15 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 
 use cartwheel_oci::layer::{self, FIXED_TIME, ReadEntry, ReadKind};
-use cartwheel_oci::{FileFacts, Node, NodeKind, Permissions};
+use cartwheel_oci::{FileFacts, Node, NodeKind, Permissions, follow_links};
 use cartwheel_store::{Blob, Hasher, Store};
 
 use super::tree::Found;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::join;
 
 /// The only extended attribute that Docker keeps.
 const CAPABILITY: &str = "security.capability";
-
-/// Links are followed so many times at most (Linux: `ELOOP` after 40).
-const LINK_LIMIT: usize = 40;
 
 /// The uncompressed tar in `blob` and its files; `None` if it is not a tar, compressed or not.
 pub(super) fn read(store: &Store, blob: &Blob) -> Result<Option<(Blob, Vec<Found>)>> {
@@ -172,35 +170,17 @@ impl Unpacked {
 
     /// `folder` with the links in it followed; none may lead out of the archive's root.
     fn resolve(&self, folder: &str) -> Result<String, Problem> {
-        let mut todo: Vec<String> = folder.split('/').rev().map(str::to_owned).collect();
-        let mut resolved = String::new();
-        let mut links = 0;
-        while let Some(part) = todo.pop() {
-            match part.as_str() {
-                "" | "." => {}
-                ".." if resolved.is_empty() => {
-                    return Err(Problem::Entry("is below a link that leads out of the archive"));
-                }
-                ".." => resolved.truncate(resolved.rfind('/').unwrap_or(0)),
-                name => {
-                    let next = join(&resolved, name);
-                    let Some(NodeKind::Symlink(target)) = self.files.get(&next).map(|found| &found.node.kind)
-                    else {
-                        resolved = next;
-                        continue;
-                    };
-                    links += 1;
-                    if links > LINK_LIMIT {
-                        return Err(Problem::Entry("is below a link that leads in circles"));
-                    }
-                    if target.starts_with('/') {
-                        resolved.clear();
-                    }
-                    todo.extend(target.split('/').rev().map(str::to_owned));
-                }
+        let followed = follow_links(folder, |place| match &self.files.get(place)?.node.kind {
+            NodeKind::Symlink(target) => Some(target.as_str()),
+            _ => None,
+        });
+        match followed {
+            None => Err(Problem::Entry("is below a link that leads in circles")),
+            Some(followed) if followed.leads_out => {
+                Err(Problem::Entry("is below a link that leads out of the archive"))
             }
+            Some(followed) => Ok(followed.place),
         }
-        Ok(resolved)
     }
 
     fn add_parents(&mut self, place: &str) -> Result<(), Problem> {
@@ -266,10 +246,6 @@ fn inside(path: &str) -> Option<String> {
 /// Parent and name; `None` for the root.
 fn split(path: &str) -> Option<(&str, &str)> {
     if path.is_empty() { None } else { Some(path.rsplit_once('/').unwrap_or(("", path))) }
-}
-
-fn join(parent: &str, name: &str) -> String {
-    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
 }
 
 #[cfg(test)]

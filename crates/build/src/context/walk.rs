@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use super::digests::Stamp;
 use super::tree::Found;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::join;
 
 /// A directory to be listed.
 pub(super) struct Walk<'a> {
@@ -82,10 +83,6 @@ impl Walk<'_> {
 
 fn require(is_unicode: bool, path: &Path) -> Result<()> {
     if is_unicode { Ok(()) } else { Err(ErrorKind::NotUnicode { path: path.to_owned() }.into()) }
-}
-
-fn join(parent: &str, name: &str) -> String {
-    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
 }
 
 fn describe(child: String, path: &Path, metadata: &Metadata) -> Result<Found> {

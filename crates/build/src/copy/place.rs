@@ -268,12 +268,12 @@ impl<'a> Destination<'a> {
     }
 
     /// The target of the link at `place`, if there is one.
-    fn link(&self, place: &str) -> Option<String> {
+    fn link(&self, place: &str) -> Option<&str> {
         match self.written.get(place) {
-            Some(Entry { kind: Kind::Symlink { target }, .. }) => Some(target.clone()),
+            Some(Entry { kind: Kind::Symlink { target }, .. }) => Some(target),
             Some(_) => None,
             None => match &self.below?.get(place)?.kind {
-                NodeKind::Symlink(target) => Some(target.clone()),
+                NodeKind::Symlink(target) => Some(target),
                 _ => None,
             },
         }

@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use cartwheel_store::{Digest, Hasher, Key, Record};
 use serde::{Deserialize, Serialize};
 
-use super::join;
 use super::rows::Rows;
 use crate::layer::{
     self, Content, ContentDigest, Entry, Kind, LayerError, Member, ReadEntry, ReadKind, Tree, Written,
 };
+use crate::links::join;
 
 /// What one layer has, removes and links.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
