@@ -16,6 +16,8 @@ use std::thread;
 
 use images::Images;
 
+use crate::accept::serve_each;
+
 /// Whose manners an engine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
@@ -32,11 +34,11 @@ pub enum EngineKind {
 pub struct Engine {
     socket: PathBuf,
     state: Arc<State>,
+    stopped: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
-    stopped: AtomicBool,
     kind: EngineKind,
     content: Mutex<Content>,
 }
@@ -58,20 +60,11 @@ impl Engine {
     pub fn start(kind: EngineKind, folder: &Path) -> Self {
         let socket = folder.join("engine.sock");
         let listener = UnixListener::bind(&socket).expect("a socket in the folder");
-        let (stopped, content) = (AtomicBool::new(false), Mutex::default());
-        let state = Arc::new(State { stopped, kind, content });
+        let (state, stopped) = (Arc::new(State { kind, content: Mutex::default() }), Arc::default());
         let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if shared.stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&shared);
-                // A connection that the client breaks is the client's business.
-                thread::spawn(move || serve::serve(&stream, &shared).unwrap_or_default());
-            }
-        });
-        Self { socket, state }
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        serve_each(Arc::clone(&stopped), accept, move |stream| serve::serve(stream, &shared));
+        Self { socket, state, stopped }
     }
 
     /// Where it listens, as `DOCKER_HOST` says it.
@@ -118,7 +111,7 @@ impl State {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.state.stopped.store(true, Ordering::SeqCst);
+        self.stopped.store(true, Ordering::SeqCst);
         // Wakes the thread that waits for connections.
         drop(std::os::unix::net::UnixStream::connect(&self.socket));
         let violations = std::mem::take(&mut self.state.content().violations);

@@ -19,11 +19,14 @@ use std::thread;
 use base64::Engine as _;
 use cartwheel_store::Digest;
 
+use crate::accept::serve_each;
+
 /// A package index on 127.0.0.1, for as long as this value lives.
 #[derive(Debug)]
 pub struct PackageIndex {
     address: SocketAddr,
     state: Arc<State>,
+    stopped: Arc<AtomicBool>,
 }
 
 /// One way in which the next request for a file goes wrong.
@@ -66,7 +69,6 @@ pub struct Request {
 
 #[derive(Debug, Default)]
 struct State {
-    stopped: AtomicBool,
     content: Mutex<Content>,
 }
 
@@ -111,19 +113,11 @@ impl PackageIndex {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("the port");
-        let state = Arc::new(State::default());
+        let (state, stopped) = (Arc::new(State::default()), Arc::default());
         let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if shared.stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&shared);
-                // A connection that the client breaks is the client's business.
-                thread::spawn(move || serve(&stream, &shared).unwrap_or_default());
-            }
-        });
-        Self { address, state }
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        serve_each(Arc::clone(&stopped), accept, move |stream| serve(stream, &shared));
+        Self { address, state, stopped }
     }
 
     /// Serves `bytes` as the distribution `filename`; `metadata` is the METADATA that resolvers read.
@@ -182,7 +176,7 @@ impl PackageIndex {
 
 impl Drop for PackageIndex {
     fn drop(&mut self) {
-        self.state.stopped.store(true, Ordering::SeqCst);
+        self.stopped.store(true, Ordering::SeqCst);
         // Wakes the thread that waits for connections.
         let _woken = TcpStream::connect(self.address);
         let violations = std::mem::take(&mut self.state.content().violations);

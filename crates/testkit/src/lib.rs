@@ -15,6 +15,7 @@
 //! version. A golden digest that shall hold for ever is made of stored entries.
 #![forbid(unsafe_code)]
 
+mod accept;
 pub mod engine;
 pub mod hostile;
 pub mod index;

@@ -18,11 +18,14 @@ use std::thread;
 
 use cartwheel_store::Digest;
 
+use crate::accept::serve_each;
+
 /// A registry on 127.0.0.1, for as long as this value lives.
 #[derive(Debug)]
 pub struct Registry {
     address: SocketAddr,
     state: Arc<State>,
+    stopped: Arc<AtomicBool>,
 }
 
 /// What a request does.
@@ -109,7 +112,6 @@ pub struct Request {
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    stopped: AtomicBool,
     pub(crate) content: Mutex<Content>,
 }
 
@@ -144,20 +146,12 @@ impl Registry {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("the port");
-        let state = Arc::new(State::default());
+        let (state, stopped) = (Arc::new(State::default()), Arc::default());
         state.content().address = address.to_string();
         let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if shared.stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&shared);
-                // A connection that the client breaks is the client's business.
-                thread::spawn(move || serve::serve(&stream, &shared).unwrap_or_default());
-            }
-        });
-        Self { address, state }
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        serve_each(Arc::clone(&stopped), accept, move |stream| serve::serve(stream, &shared));
+        Self { address, state, stopped }
     }
 
     /// The address as references name it: `127.0.0.1:1234`.
@@ -226,7 +220,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.state.stopped.store(true, Ordering::SeqCst);
+        self.stopped.store(true, Ordering::SeqCst);
         // Wakes the thread that waits for connections.
         let _woken = TcpStream::connect(self.address);
         let violations = self.take_violations();
