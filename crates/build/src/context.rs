@@ -13,7 +13,7 @@ mod tree;
 mod walk;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -190,23 +190,11 @@ fn describe(path: &Path, kind: fs::FileType) -> Result<ContextKind> {
     }
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let metadata = file.metadata().map_err(Error::io("read", path))?;
-    let mut hashing = HashingSink(Hasher::default());
-    let size = io::copy(&mut file, &mut hashing).map_err(Error::io("read", path))?;
+    let digest = Digest::of_reader(&file).map_err(Error::io("read", path))?;
+    // As many bytes as were hashed, if the file has grown since.
+    let size = file.stream_position().map_err(Error::io("read", path))?;
     let executable = metadata.permissions().mode() & 0o100 != 0;
-    Ok(ContextKind::File { size, executable, digest: hashing.0.finish() })
-}
-
-struct HashingSink(Hasher);
-
-impl io::Write for HashingSink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(ContextKind::File { size, executable, digest })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The build contexts of a Dockerfile: its own, and those that `--build-context` names.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::OnceLock;
 
 use cartwheel_oci::layer::{Content, Kind};
@@ -8,7 +9,7 @@ use cartwheel_store::{Blob, Digest, Store};
 
 use crate::context::{BuildContext, ContextTree};
 use crate::copy::{Choice, Load, PickedFile, Piece, select};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileSet;
 
 /// The contexts of a build.
@@ -106,7 +107,10 @@ pub(crate) fn unpacked(store: &Store, archive: &Content) -> Result<Option<FileSe
         Content::File { path, .. } => Blob::open(path)?,
         content => {
             let failed = |source| ErrorKind::Layer { what: "an archive".to_owned(), source };
-            store.put_blob(&content.read().map_err(failed)?)?.1
+            let mut writer = store.writer()?;
+            let copied = io::copy(&mut content.reader().map_err(failed)?, &mut writer);
+            copied.map_err(Error::io("copy an archive to", store.root()))?;
+            writer.commit()?.1
         }
     };
     let Some(tree) = ContextTree::of_archive(store, &blob)? else { return Ok(None) };
@@ -114,4 +118,29 @@ pub(crate) fn unpacked(store: &Store, archive: &Content) -> Result<Option<FileSe
     let mut files = FileSet::of(mentioned.map(|(path, node)| (path, node, 0)));
     files.set_contents(|path| tree.content(path));
     Ok(Some(files))
+}
+
+#[cfg(test)]
+mod tests {
+    use cartwheel_oci::layer::{self, Encoding, Entry, Tree};
+
+    use super::*;
+
+    #[test]
+    fn an_archive_may_be_a_piece_of_something_larger() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut tree = Tree::new();
+        tree.insert("d/a", Entry::file(Content::Bytes(b"text".to_vec()), false)).unwrap();
+        let mut archive = Vec::new();
+        layer::write(&tree, Encoding::Compressed, &mut archive).unwrap();
+        let (_, blob) = store.put_blob(&[b"before", &archive[..], b"behind"].concat()).unwrap();
+        let piece = Content::Range { blob, offset: 6, size: archive.len() as u64 };
+        let files = unpacked(&store, &piece).unwrap().unwrap();
+        // What the archive has no entry for is not there.
+        assert_eq!(files.below("").map(|(path, _)| path).collect::<Vec<_>>(), ["d/a"]);
+        let node = files.get("d/a").unwrap();
+        assert_eq!(node.entry.kind.content().unwrap().read().unwrap(), b"text");
+        assert_eq!(node.digest, Some(Digest::of(b"text")));
+    }
 }

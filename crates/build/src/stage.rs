@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use cartwheel_oci::layer::{Content, Tree};
+use cartwheel_oci::layer::{Content, LayerError, Tree};
 use cartwheel_oci::{
     Below, History, Image, Layer, LayerFacts, Node, RegistryClient, Source, StoreAndOrigins, uncompressed,
 };
 use cartwheel_store::{Blob, Digest, Hasher, Store};
 use rayon::prelude::*;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::FileSet;
 use crate::install::PackRecord;
 use crate::interpreter::{EXTRACT_VERSION, interesting};
@@ -150,7 +150,7 @@ impl<'a> StageState<'a> {
         if below.get(&place).and_then(Node::file).is_none() {
             return Ok(None);
         }
-        read_all(&self.content(&place)?, &place).map(Some)
+        self.content(&place)?.read().map(Some).map_err(unreadable(&place))
     }
 
     /// The stage's files, to copy from. Where the contents of regular files lie is for [`StageState::content`] to say,
@@ -189,7 +189,7 @@ impl<'a> StageState<'a> {
         if let Some(digest) = known {
             return Ok(digest);
         }
-        Ok(Digest::of(&read_all(&self.content(place)?, place)?))
+        self.content(place)?.digest().map_err(unreadable(place))
     }
 
     /// Sees to it that the store has a layer's bytes.
@@ -223,8 +223,9 @@ impl<'a> StageState<'a> {
     }
 }
 
-fn read_all(content: &Content, place: &str) -> Result<Vec<u8>> {
-    content.read().map_err(|source| ErrorKind::Layer { what: format!("`/{place}`"), source }.into())
+fn unreadable(place: &str) -> impl FnOnce(LayerError) -> Error {
+    let what = format!("`/{place}`");
+    |source| ErrorKind::Layer { what, source }.into()
 }
 
 /// Remembers what a layer has that was written from `tree`, so that it need not be read.

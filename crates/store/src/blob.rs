@@ -57,35 +57,37 @@ impl Blob {
 
     /// A sequential reader over all bytes, independent of other readers of this blob.
     pub fn reader(&self) -> BlobReader {
-        BlobReader { blob: self.clone(), offset: 0 }
+        self.range(0, self.size)
+    }
+
+    /// A reader over the `size` bytes at `offset`; an error while it is read if there are fewer.
+    pub fn range(&self, offset: u64, size: u64) -> BlobReader {
+        BlobReader { blob: self.clone(), offset, rest: size }
     }
 
     /// Hashes all bytes anew.
     pub fn digest(&self) -> Result<Digest> {
-        let mut hasher = Hasher::default();
-        let mut buffer = vec![0; 256 << 10];
-        let mut offset = 0;
-        while offset < self.size {
-            let length = (self.size - offset).min(buffer.len() as u64) as usize;
-            self.read_exact_at(&mut buffer[..length], offset)?;
-            hasher.update(&buffer[..length]);
-            offset += length as u64;
-        }
-        Ok(hasher.finish())
+        Digest::of_reader(self.reader()).map_err(Error::io("read", &self.path))
     }
 }
 
-/// Reads a blob from its start to its end.
+/// Reads a blob, or a range of it, from its start to its end.
 #[derive(Debug)]
 pub struct BlobReader {
     blob: Blob,
     offset: u64,
+    rest: u64,
 }
 
 impl io::Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.blob.file.read_at(buffer, self.offset)?;
+        let wanted = self.rest.min(buffer.len() as u64) as usize;
+        let count = self.blob.file.read_at(&mut buffer[..wanted], self.offset)?;
+        if count == 0 && wanted > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.offset += count as u64;
+        self.rest -= count as u64;
         Ok(count)
     }
 }

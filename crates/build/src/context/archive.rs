@@ -14,7 +14,7 @@ use std::io::{self, BufReader, Read};
 
 use cartwheel_oci::layer::{self, FIXED_TIME, ReadEntry, ReadKind};
 use cartwheel_oci::{FileFacts, Node, NodeKind, Permissions, follow_links};
-use cartwheel_store::{Blob, Hasher, Store};
+use cartwheel_store::{Blob, Digest, Store};
 
 use super::tree::Found;
 use crate::error::{Error, ErrorKind, Result};
@@ -219,15 +219,8 @@ fn implied(path: &str) -> Found {
 
 fn file(entry: &ReadEntry, content: &mut dyn Read) -> Result<FileFacts, Problem> {
     let offset = entry.offset.ok_or(Problem::Entry("is a sparse file, which is not supported"))?;
-    let mut hasher = Hasher::default();
-    let mut buffer = [0; 16 << 10];
-    loop {
-        match content.read(&mut buffer).map_err(Problem::Read)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-    Ok(FileFacts { size: entry.size, offset, digest: Some(hasher.finish()), ..FileFacts::default() })
+    let digest = Some(Digest::of_reader(content).map_err(Problem::Read)?);
+    Ok(FileFacts { size: entry.size, offset, digest, ..FileFacts::default() })
 }
 
 /// `path` without `.` and `..`; `None` if it leads out of the root.
@@ -251,8 +244,6 @@ fn split(path: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-
-    use cartwheel_store::Digest;
 
     use super::super::ContextTree;
     use super::*;

@@ -8,14 +8,13 @@
 //! There is one record for each directory and ignore file; whoever writes it last wins, and nothing wrong is in either.
 
 use std::fs::{File, Metadata};
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use cartwheel_dockerfile::IgnoreFile;
-use cartwheel_store::{Digest, Hasher, Key, Record, Store};
+use cartwheel_store::{Digest, Key, Record, Store};
 use serde::{Deserialize, Serialize};
 
 use super::tree::{Found, Known};
@@ -103,16 +102,9 @@ impl DigestCache {
 
 /// Reads a file that was listed at `now`. Its digest lasts if it still is what was listed and was left alone for a while.
 pub(super) fn read_digest(path: &Path, listed: Stamp, now: SystemTime) -> Result<Known> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match file.read(&mut buffer).map_err(Error::io("read", path))? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let digest = Digest::of_reader(&file).map_err(Error::io("read", path))?;
     // The descriptor's own metadata, and after reading: what was changed in between is not remembered.
     let read = Stamp::of(&file.metadata().map_err(Error::io("read", path))?);
-    Ok(Known { digest: hasher.finish(), lasting: read == listed && !listed.is_racy(now) })
+    Ok(Known { digest, lasting: read == listed && !listed.is_racy(now) })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use cartwheel_store::{Digest, Hasher, Key, Record};
+use cartwheel_store::{Digest, Key, Record};
 use serde::{Deserialize, Serialize};
 
 use super::rows::Rows;
@@ -231,14 +231,7 @@ fn read_content(content: &mut dyn Read, extract: Option<Extract>) -> io::Result<
         content.read_to_end(&mut bytes)?;
         return Ok((Digest::of(&bytes), extract(&bytes)));
     }
-    let mut hasher = Hasher::default();
-    let mut buffer = [0; 16 << 10];
-    loop {
-        match content.read(&mut buffer)? {
-            0 => return Ok((hasher.finish(), None)),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
+    Ok((Digest::of_reader(content)?, None))
 }
 
 fn node(kind: NodeKind, entry: &Entry) -> Node {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 
-use cartwheel_store::{Digest, Hasher};
+use cartwheel_store::Digest;
 use serde::Deserialize;
 
 use super::index_entries;
@@ -104,14 +104,7 @@ impl Archive<'_> {
     }
 
     fn digest(&self, name: &str) -> Result<Digest> {
-        let (mut reader, mut hasher) = (self.open(name)?, Hasher::default());
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            match reader.read(&mut buffer).map_err(Error::io("read", self.path))? {
-                0 => return Ok(hasher.finish()),
-                count => hasher.update(buffer.get(..count).unwrap_or_default()),
-            }
-        }
+        Digest::of_reader(self.open(name)?).map_err(Error::io("read", self.path))
     }
 
     fn open(&self, name: &str) -> Result<impl Read> {
