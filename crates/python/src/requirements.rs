@@ -13,6 +13,7 @@ mod options;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use cartwheel_store::Digest;
@@ -137,6 +138,14 @@ impl RequirementOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequirementsError {
+    /// A file that is not there.
+    #[error("requirements file `{}` is not there{}", path.display(), included(from.as_ref()))]
+    Missing {
+        /// Which.
+        path: PathBuf,
+        /// The line that names it.
+        from: Option<Location>,
+    },
     /// A file that could not be read.
     #[error("could not read requirements file `{}`{}", path.display(), included(from.as_ref()))]
     Read {
@@ -145,7 +154,7 @@ pub enum RequirementsError {
         /// The line that names it.
         from: Option<Location>,
         /// What the system answered.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A file in an encoding that it does not say, or that is not known here.
     #[error("requirements file `{}` is not valid {encoding}", path.display())]
@@ -196,7 +205,7 @@ pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 #[derive(Clone, Copy)]
 pub struct Files<'a> {
     /// The bytes of the file at a path.
-    pub read: &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
+    pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     /// Whether anything is at a path: a relative `--find-links` means the folder beside the file if there is one.
     pub exists: &'a dyn Fn(&Path) -> bool,
 }
@@ -260,11 +269,7 @@ impl Reader<'_> {
         constraint: bool,
         from: Option<&Location>,
     ) -> Result<(), RequirementsError> {
-        let bytes = (self.files.read)(path).map_err(|source| RequirementsError::Read {
-            path: path.to_owned(),
-            from: from.cloned(),
-            source,
-        })?;
+        let bytes = (self.files.read)(path).map_err(|source| unreadable(path, from, source))?;
         self.found.files.push(RequirementsFile { path: path.to_owned(), digest: Digest::of(&bytes) });
         let text = decode(&bytes, path)?;
         self.open.push(normalised(path));
@@ -318,6 +323,15 @@ impl Reader<'_> {
             return Err(RequirementsError::Recursion { location, path });
         }
         self.file(&path, constraint, Some(&location))
+    }
+}
+
+fn unreadable(path: &Path, from: Option<&Location>, source: io::Error) -> RequirementsError {
+    let (path, from) = (path.to_owned(), from.cloned());
+    match source.kind() {
+        // The message says it all: an image that is being built has no words of its own, and a disk's add nothing.
+        io::ErrorKind::NotFound => RequirementsError::Missing { path, from },
+        _ => RequirementsError::Read { path, from, source },
     }
 }
 

@@ -78,7 +78,11 @@ fn errors_name_file_line_and_column() {
     );
     assert_eq!(
         error(&[("r.txt", "-r none.txt")]),
-        "could not read requirements file `DIR/none.txt`, included at DIR/r.txt:1:1"
+        "requirements file `DIR/none.txt` is not there, included at DIR/r.txt:1:1"
+    );
+    assert_eq!(
+        error(&[("r.txt", "\n-c sub"), ("sub/x", "")]),
+        "could not read requirements file `DIR/sub`, included at DIR/r.txt:2:1"
     );
     assert!(error(&[("r.txt", "a --hash=md5:00")]).contains("`md5`"));
     assert!(error(&[("r.txt", "-e 'a")]).contains("not closed"));
@@ -102,6 +106,7 @@ fn files_of_an_image_are_read_without_a_disk() {
     let read = |path: &Path| match path.to_str() {
         Some("/app/r.txt") => Ok(b"a\n-r sub/s.txt\n-f wheels\n-f gone".to_vec()),
         Some("/app/sub/s.txt") => Ok(b"b".to_vec()),
+        Some("/app/t.txt") => Ok(b"\n-c none.txt".to_vec()),
         _ => Err(std::io::ErrorKind::NotFound.into()),
     };
     let files = Files { read: &read, exists: &|path| path == Path::new("/app/wheels") };
@@ -110,6 +115,12 @@ fn files_of_an_image_are_read_without_a_disk() {
     let lines: Vec<_> = requirements.lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(lines, ["a", "b"]);
     assert_eq!(requirements.options.find_links, ["/app/wheels", "gone"]);
-    let error = requirements.add_file_from(files, Path::new("/x.txt"), false, &|_| None).unwrap_err();
-    assert!(error.to_string().contains("/x.txt"), "{error}");
+    for (path, message) in [
+        ("/x.txt", "requirements file `/x.txt` is not there"),
+        ("/app/t.txt", "requirements file `/app/none.txt` is not there, included at /app/t.txt:2:1"),
+    ] {
+        let error = requirements.add_file_from(files, Path::new(path), false, &|_| None).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert!(std::error::Error::source(&error).is_none(), "nothing more is to be said of it");
+    }
 }
