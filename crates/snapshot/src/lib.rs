@@ -35,16 +35,16 @@
 //!
 //! # What a layer of a RUN has
 //!
-//! What BuildKit's has (its overlay differ, read at moby/buildkit 0.27): everything in the upper directory but sockets and what
-//! only looks like a change. A file that was copied up and is still what it was below is none; neither is a directory whose
-//! mode, owner and attributes are as below, whatever its time. A whiteout of what is not below and an opaque directory that
-//! hides nothing (overlayfs marks every new directory) are left out. Of extended attributes, BuildKit keeps
-//! `security.capability`; we keep those of `user.*` too. The rest belongs to the machine.
+//! What BuildKit's has when it diffs an overlay (its `util/overlay`, as Docker's containerd store uses it): everything in the
+//! upper directory but sockets, and but what only looks like a change. A file that was copied up and is still what it was
+//! below is none; neither is a directory whose mode, owner and attributes are as below, whatever its time. A whiteout of what
+//! is not below and an opaque directory that hides nothing (overlayfs marks every new directory) are left out. Docker's
+//! overlay2 store does not look below and writes all of these: its layers are larger and mean the same.
 //!
-//! Where it differs: BuildKit writes the parents of everything that changed, with the times that the change gave them. We
-//! leave out those that are 0755 root's, which whoever unpacks the layer makes the same, and write the others exactly as they
-//! are below, so that the time of day does not enter. And of a directory that was emptied BuildKit lists what is gone, where
-//! we say once that it is opaque.
+//! Both write the parents of everything that changed, with the times that the change gave them. We leave out those that are
+//! 0755 root's, which whoever unpacks the layer makes the same, and write the others exactly as they are below, so that the
+//! time of day does not enter. Of extended attributes, both keep `security.capability` alone; we keep those of `user.*` too. The
+//! rest belongs to the machine.
 #![forbid(unsafe_code)]
 
 mod attributes;

@@ -62,3 +62,16 @@ impl<'a> Mark<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_known_by_their_names() {
+        assert_eq!(Mark::of(".wh..wh..opq"), Some(Mark::Opaque));
+        assert_eq!(Mark::of(".wh.a"), Some(Mark::Whiteout("a")));
+        assert_eq!(Mark::of(".wh."), Some(Mark::Whiteout("")));
+        assert_eq!(Mark::of(".whx"), None);
+    }
+}

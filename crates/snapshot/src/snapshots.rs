@@ -110,14 +110,7 @@ impl Snapshots {
     pub fn remove(&self, diff_id: DiffId) -> Result<bool> {
         let name = diff_id.digest().hex();
         let Some(_lock) = self.try_lock(&name)? else { return Ok(false) };
-        let (path, doomed) = (self.extracted(&name), self.temporary(&name));
-        if !path.exists() {
-            return Ok(false);
-        }
-        // Whoever is killed now leaves no half of a layer where layers are.
-        fs::rename(&path, &doomed).map_err(Error::io("remove", &path))?;
-        self.clear(&name)?;
-        Ok(true)
+        self.discard(&name)
     }
 
     fn layer<E: From<Error>>(
@@ -146,7 +139,7 @@ impl Snapshots {
 
     /// Extracts a layer, under its lock.
     fn extract(&self, name: &str, diff_id: DiffId, blob: &Blob) -> Result<()> {
-        self.clear(name)?;
+        self.discard(name)?;
         let extracted = self.extract_temporary(name, diff_id, blob);
         if extracted.is_err() {
             self.clear(name)?;
@@ -195,6 +188,18 @@ impl Snapshots {
             }
         }
         Ok(())
+    }
+
+    /// Removes what is there of a layer, under its lock; says whether all of it was.
+    fn discard(&self, name: &str) -> Result<bool> {
+        self.clear(name)?;
+        let path = self.extracted(name);
+        // First out of the way: whoever is killed leaves no half of a layer where layers are.
+        match fs::rename(&path, self.temporary(name)) {
+            Ok(()) => self.clear(name).map(|()| true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("remove", &path)(error)),
+        }
     }
 
     /// Removes what is unfinished of a layer, under its lock.
