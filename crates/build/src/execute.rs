@@ -85,6 +85,8 @@ pub struct Built {
     pub made: usize,
     /// How many were there.
     pub reused: usize,
+    /// How many are of an image that the build began with.
+    pub base: usize,
 }
 
 /// When some content was first built in this store.
@@ -117,12 +119,13 @@ pub fn execute(
     let steps = Steps::new(progress);
     let engine = Engine { workshop, graph, options, steps: &steps, only_plan: false };
     let (state, below) = engine.run(&mut Vec::new())?;
+    let base = state.base;
     let image = labelled(state.image, &options.labels);
     let image = dated(workshop.store, image, options.epoch, options.now)?;
     keep_image(workshop.store, &image, options.names)?;
     let made = steps.layers_made();
     let reused = (image.layers().len() - below).saturating_sub(made);
-    Ok(Built { image, made, reused })
+    Ok(Built { image, made, reused, base })
 }
 
 /// Says what [`execute`] would do, step by step. Makes nothing.

@@ -51,6 +51,18 @@ pub fn keep_image(store: &Store, image: &Image, names: &[Reference]) -> Result<D
     Ok(documents.descriptor)
 }
 
+/// Puts an index of images and their documents into the store and names it. Their layers, of so many bytes, are there
+/// already, or where they were seen.
+pub fn keep_index(
+    store: &Store,
+    index: &IndexDocuments,
+    size: u64,
+    names: &[Reference],
+) -> Result<Descriptor> {
+    StoreWriter { store, size }.publish_index(index, names)?;
+    Ok(index.descriptor.clone())
+}
+
 /// The image of this name, if it is kept in the store.
 pub fn find_image(store: &Store, name: &Reference) -> Option<ImageRecord> {
     store.get(&ImageRecord::key(name))

@@ -63,6 +63,7 @@ mod copy;
 mod downloads;
 mod error;
 mod execute;
+mod export;
 mod files;
 mod graph;
 mod ground;
@@ -88,12 +89,15 @@ pub use context::{
 pub use contexts::Contexts;
 pub use error::{Error, ErrorKind, Result};
 pub use execute::{BuildOptions, Built, DEFAULT_BUDGET, NoCache, Workshop, execute, plan};
+pub use export::{export_files, files_of};
 pub use files::{FileNode, FileSet};
 pub use graph::{
     ConfigChange, CopyFrom, Graph, Op, OpKind, RequirementSource, Stage, StageBase, StageResult,
 };
 pub use ground::Ground;
-pub use images::{ImageRecord, StoreWriter, find_image, forget_image, keep_image, list_images, name_image};
+pub use images::{
+    ImageRecord, StoreWriter, find_image, forget_image, keep_image, keep_index, list_images, name_image,
+};
 pub use install::{InstallPlan, PackRecord, PackedLayer};
 pub use installed::Installed;
 pub use interpreter::Interpreter;

@@ -20,6 +20,8 @@ pub(crate) struct StageState<'a> {
     store: &'a Store,
     /// The image so far.
     pub(crate) image: Image,
+    /// How many of its layers are of the image that its stages began with.
+    pub(crate) base: usize,
     /// Names the base and everything that was done on it. What depends on all of that is found by it.
     pub(crate) chain: Digest,
     /// Where layers can be had that the store lacks.
@@ -41,6 +43,7 @@ impl<'a> StageState<'a> {
         }
         Self {
             store,
+            base: image.layers().len(),
             image,
             chain: hasher.finish(),
             registries,
@@ -56,6 +59,7 @@ impl<'a> StageState<'a> {
         Self {
             store: self.store,
             image: self.image.clone(),
+            base: self.base,
             chain: self.chain,
             registries: self.registries,
             planned: self.planned.clone(),

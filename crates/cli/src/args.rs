@@ -8,6 +8,7 @@ use cartwheel_oci::{Platform, Reference};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::location::Location;
+use crate::outputs::{AnnotationSpec, OutputSpec};
 
 /// Builds container images for Python services: wheels become layers directly.
 #[derive(Debug, Parser)]
@@ -128,9 +129,13 @@ pub(crate) struct BuildArguments {
     #[arg(long = "label", value_name = "NAME=VALUE")]
     pub(crate) labels: Vec<KeyValue>,
 
-    /// Where to bring the image besides the local store: type=oci|docker,dest=PATH (oci: tar=false for a directory), type=registry[,name=NAME], type=image[,push=true]
+    /// Where to bring the image besides the local store: type=oci|docker,dest=PATH (tar=false for a directory), type=registry[,name=NAME], type=image[,push=true], or its files: type=local|tar,dest=PATH, short DIR or -; may be given several times
     #[arg(short, long = "output", value_name = "SPEC")]
     pub(crate) outputs: Vec<OutputSpec>,
+
+    /// Annotation of the image's manifest, or of what is named before the colon: manifest, index, manifest-descriptor, index-descriptor, also several; with a platform, manifest[OS/ARCH]; may be given several times
+    #[arg(long = "annotation", value_name = "[TYPE:]NAME=VALUE")]
+    pub(crate) annotations: Vec<AnnotationSpec>,
 
     /// Push the image to its registry: short for --output type=registry
     #[arg(long)]
@@ -156,7 +161,7 @@ pub(crate) struct BuildArguments {
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
     pub(crate) progress: ProgressMode,
 
-    /// Print only the image's digest (the same as --progress=quiet)
+    /// Print only the image ID: the digest of its config, or of an index
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
@@ -451,72 +456,6 @@ impl FromStr for Words {
     }
 }
 
-/// Where to write an image, as `docker buildx build --output` says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum OutputSpec {
-    /// An OCI layout directory.
-    Layout(PathBuf),
-    /// An OCI archive; `-` is standard output.
-    OciArchive(PathBuf),
-    /// An archive for `docker load`; `-` is standard output.
-    DockerArchive(PathBuf),
-    /// The registries of the image's names, or of this one.
-    Registry(Option<Reference>),
-    /// Docker or Podman.
-    Engine,
-    /// The local store, which has it anyway.
-    Store,
-}
-
-impl FromStr for OutputSpec {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (mut kind, mut dest, mut tar, mut push, mut name) = (None, None, true, false, None);
-        let truth = |key: &str, value: &str| {
-            value.parse::<bool>().map_err(|_| format!("{key} is `true` or `false`, not `{value}`"))
-        };
-        for field in text.split(',') {
-            let (key, value) = field.split_once('=').ok_or_else(|| {
-                format!("`{field}` is not key=value; write type=oci|docker|registry|image[,dest=PATH]")
-            })?;
-            match key.trim().to_lowercase().as_str() {
-                "type" => kind = Some(value),
-                "dest" => dest = Some(PathBuf::from(value)),
-                "tar" => tar = truth("tar", value)?,
-                "push" => push = truth("push", value)?,
-                "name" => name = Some(value.parse::<Reference>().map_err(|error| error.to_string())?),
-                "compression" if value == "gzip" => {}
-                "compression" => {
-                    return Err(format!(
-                        "compression `{value}` is not there: layers are gzip, which every runtime reads"
-                    ));
-                }
-                other => {
-                    return Err(format!(
-                        "`{other}` is not an option of --output; there are type, dest, tar, push, name and compression"
-                    ));
-                }
-            }
-        }
-        let dest = dest.filter(|dest| !dest.as_os_str().is_empty());
-        let path = || dest.clone().ok_or_else(|| "dest is missing: the path to write to".to_owned());
-        match (kind.ok_or("type is missing: type=oci, docker, registry or image")?, tar) {
-            ("oci", false) => Ok(Self::Layout(path()?)),
-            ("oci", true) => Ok(Self::OciArchive(path()?)),
-            ("docker", true) if dest.is_none() => Ok(Self::Engine),
-            ("docker", true) => Ok(Self::DockerArchive(path()?)),
-            (_, false) => Err("tar=false goes with type=oci".to_owned()),
-            ("registry", true) => Ok(Self::Registry(name)),
-            ("image", true) if push => Ok(Self::Registry(name)),
-            ("image", true) => Ok(Self::Store),
-            (other, true) => {
-                Err(format!("type `{other}` is not there yet; there are oci, docker, registry and image"))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -526,27 +465,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn outputs_parse_as_in_buildx() {
-        let parse = |text: &str| text.parse::<OutputSpec>();
-        assert_eq!(parse("type=oci,dest=a.tar"), Ok(OutputSpec::OciArchive("a.tar".into())));
-        assert_eq!(parse("type=oci,dest=a,tar=false"), Ok(OutputSpec::Layout("a".into())));
-        assert_eq!(parse("dest=-,type=docker"), Ok(OutputSpec::DockerArchive("-".into())));
-        assert_eq!(parse("type=image,push=true"), Ok(OutputSpec::Registry(None)));
-        assert_eq!(parse("type=image"), Ok(OutputSpec::Store));
-        for text in [
-            "out",
-            "type=oci",
-            "type=local,dest=x",
-            "type=registry,push=maybe",
-            "type=oci,dest=x,tar=no",
-            "type=docker,dest=x,tar=false",
-            "type=oci,dest=",
-        ] {
-            assert!(parse(text).is_err(), "{text}");
-        }
     }
 
     #[test]

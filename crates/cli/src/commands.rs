@@ -8,7 +8,7 @@ pub(crate) mod load;
 mod pull;
 mod push;
 mod rmi;
-mod save;
+pub(crate) mod save;
 mod tag;
 mod validate;
 

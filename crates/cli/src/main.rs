@@ -12,6 +12,7 @@ mod debug;
 mod engines;
 mod error;
 mod location;
+mod outputs;
 mod registries;
 mod settings;
 mod terminal;

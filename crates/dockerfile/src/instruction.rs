@@ -4,7 +4,7 @@
 //! how many arguments it wants, what an `ONBUILD` may trigger. Words are still as they are written.
 
 mod copy;
-mod csv;
+pub(crate) mod csv;
 mod flags;
 mod healthcheck;
 mod mount;

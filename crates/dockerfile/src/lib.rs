@@ -107,6 +107,7 @@ pub use evaluate::evaluate_stage;
 pub use glob::Glob;
 pub use global::{SourceDateEpoch, source_date_epoch};
 pub use ignore::{IgnoreFile, MatchState};
+pub use instruction::csv::fields as csv_fields;
 pub use instruction::{
     ArgWord, CommandLine, CopyInstruction, FromInstruction, Instruction, InstructionKind, PairWord,
     RunInstruction, SourceWord,

@@ -25,7 +25,19 @@ pub mod media_type {
     pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
     /// Docker's image manifest.
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    /// Docker's layer, tar with gzip.
+    const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+
+    /// OCI's media type for the bytes of a layer: an OCI manifest may not list layers in Docker's.
+    pub(crate) fn of_layer(media_type: &str) -> &str {
+        if media_type == DOCKER_LAYER { LAYER_GZIP } else { media_type }
+    }
 }
+
+/// The annotation by which a layout names its images.
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation by which BuildKit and containerd name them, in full.
+pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Refers to a blob by digest and size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +61,13 @@ impl Descriptor {
     /// A descriptor without platform or annotations.
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self { media_type: media_type.to_owned(), digest, size, platform: None, annotations: BTreeMap::new() }
+    }
+
+    /// The same without the names by which layouts list it.
+    pub(crate) fn without_name(&self) -> Self {
+        let mut descriptor = self.clone();
+        descriptor.annotations.retain(|key, _| key != REF_NAME && key != CONTAINERD_NAME);
+        descriptor
     }
 
     /// Whether it refers to an image index (OCI's or Docker's).

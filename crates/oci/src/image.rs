@@ -1,5 +1,6 @@
 //! An image as a value: a config and finished layers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 
@@ -49,6 +50,8 @@ pub struct Layer {
 pub struct Image {
     config: ImageConfig,
     layers: Vec<Layer>,
+    /// Of the manifest.
+    annotations: BTreeMap<String, String>,
 }
 
 /// The documents of an image as they are stored and sent.
@@ -82,18 +85,17 @@ impl Documents {
         let image: ImageConfig = serde_json::from_slice(&config)
             .map_err(|source| ErrorKind::Document { what: "image config", source: Box::new(source) })?;
         let layers = pair(parsed.layers, &image)?;
-        let mut descriptor = descriptor.clone();
-        descriptor.annotations.clear();
+        let mut descriptor = descriptor.without_name();
         descriptor.platform.get_or_insert_with(|| image.platform());
         Ok((Self { config, manifest, descriptor }, layers))
     }
 }
 
 impl IndexDocuments {
-    /// An index of these images, one for each platform.
-    pub fn new(images: Vec<Documents>) -> Self {
-        let index = ImageIndex::new(images.iter().map(|image| image.descriptor.clone()).collect());
-        let index = json(&index);
+    /// An index of these images, one for each platform, with annotations of its own.
+    pub fn new(images: Vec<Documents>, annotations: BTreeMap<String, String>) -> Self {
+        let manifests = images.iter().map(|image| image.descriptor.clone()).collect();
+        let index = json(&ImageIndex { annotations, ..ImageIndex::new(manifests) });
         let descriptor = Descriptor::new(media_type::INDEX, Digest::of(&index), index.len() as u64);
         Self { index, images, descriptor }
     }
@@ -109,7 +111,7 @@ impl Image {
             ..ImageConfig::default()
         };
         "layers".clone_into(&mut config.rootfs.kind);
-        Self { config, layers: Vec::new() }
+        Self { config, layers: Vec::new(), annotations: BTreeMap::new() }
     }
 
     /// Reads the image that `descriptor` refers to; in an index, the one for `platform`.
@@ -123,7 +125,7 @@ impl Image {
             let found = vec![config.platform()];
             return Err(ErrorKind::NoSuchPlatform { wanted: platform.clone(), found }.into());
         }
-        Ok(Self { config, layers })
+        Ok(Self { config, layers, annotations: BTreeMap::new() })
     }
 
     /// The manifest, for `platform`, of what `descriptor` refers to: itself, or one that the index lists.
@@ -158,13 +160,29 @@ impl Image {
         self
     }
 
+    /// The image with each of its layers, which have their place among them, in another form. What a layer contains, and so its
+    /// diff ID, stays.
+    pub fn with_layers(mut self, form: impl Fn(usize, &Layer) -> Result<Layer>) -> Result<Self> {
+        let layers = self.layers.iter().enumerate().map(|(place, layer)| {
+            Ok(Layer { descriptor: form(place, layer)?.descriptor, diff_id: layer.diff_id })
+        });
+        self.layers = layers.collect::<Result<_>>()?;
+        Ok(self)
+    }
+
+    /// The image with annotations on its manifest. Those of an image that it was made from are not its own.
+    #[must_use]
+    pub fn with_annotations(self, annotations: BTreeMap<String, String>) -> Self {
+        Self { annotations, ..self }
+    }
+
     /// Config and manifest as JSON, with the manifest's descriptor.
     pub fn documents(&self) -> Documents {
         let config = json(&self.config);
         let config_descriptor = Descriptor::new(media_type::CONFIG, Digest::of(&config), config.len() as u64);
         let layers = self.layers.iter().map(|layer| oci_descriptor(&layer.descriptor)).collect();
-        let manifest = Manifest::new(config_descriptor, layers);
-        let manifest = json(&manifest);
+        let annotations = self.annotations.clone();
+        let manifest = json(&Manifest { annotations, ..Manifest::new(config_descriptor, layers) });
         let mut descriptor =
             Descriptor::new(media_type::MANIFEST, Digest::of(&manifest), manifest.len() as u64);
         descriptor.platform = Some(self.config.platform());
@@ -182,13 +200,9 @@ fn pair(layers: Vec<Descriptor>, config: &ImageConfig) -> Result<Vec<Layer>> {
     Ok(pairs.map(|(descriptor, &diff_id)| Layer { descriptor, diff_id }).collect())
 }
 
-/// An OCI manifest may not list layers in Docker's media types; the bytes are the same.
+/// The same in OCI's media type.
 fn oci_descriptor(descriptor: &Descriptor) -> Descriptor {
-    let media_type = match descriptor.media_type.as_str() {
-        "application/vnd.docker.image.rootfs.diff.tar.gzip" => media_type::LAYER_GZIP,
-        other => other,
-    };
-    Descriptor::new(media_type, descriptor.digest, descriptor.size)
+    Descriptor::new(media_type::of_layer(&descriptor.media_type), descriptor.digest, descriptor.size)
 }
 
 /// Follows indexes to the manifest for `platform`.

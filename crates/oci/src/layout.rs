@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use cartwheel_store::Digest;
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{CONTAINERD_NAME, Descriptor, REF_NAME};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{Documents, IndexDocuments, Layer, json};
 use crate::manifest::{ImageIndex, LARGEST_DOCUMENT};
@@ -21,11 +21,6 @@ use members::Members;
 
 /// What the file `oci-layout` says.
 pub(crate) const LAYOUT_VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-
-/// The annotation by which a layout names its images.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The annotation by which BuildKit and containerd name them, in full.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Where the blob of `digest` lies in a layout.
 pub(crate) fn blob_name(digest: Digest) -> String {

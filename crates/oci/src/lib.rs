@@ -39,6 +39,7 @@ mod image;
 mod layout;
 mod links;
 mod manifest;
+mod recompress;
 mod reference;
 mod registry;
 mod source;
@@ -55,11 +56,12 @@ pub use image::{DiffId, Documents, Image, IndexDocuments, Layer};
 pub use layout::{ImageLayout, LayoutWriter, write_and_rename};
 pub use links::{Followed, follow_links};
 pub use manifest::{ImageIndex, Manifest};
+pub use recompress::recompressed;
 pub use reference::Reference;
 pub use registry::{
     Logins, RegistryClient, RegistryError, RegistryEvent, RegistryOptions, RegistryProblem, Repository,
     RepositoryWriter, StoreAndOrigins, origins, remember_origin,
 };
-pub use source::{Memory, Sink, Source, copy, copy_as_it_is, copy_index, import_blob, layers_of};
+pub use source::{Memory, Sink, Source, copy, copy_as_it_is, import_blob, layers_of};
 pub use uncompressed::uncompressed;
 pub use validate::validate;

@@ -1,6 +1,5 @@
 //! Where images come from and where they go.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -68,20 +67,6 @@ pub fn copy(
     Ok(documents)
 }
 
-/// Writes an index of `images`, one for each platform, to `sink`.
-pub fn copy_index(
-    images: &[Image],
-    names: &[Reference],
-    source: &dyn Source,
-    sink: &mut dyn Sink,
-) -> Result<IndexDocuments> {
-    let layers: Vec<Layer> = images.iter().flat_map(Image::layers).cloned().collect();
-    let index = IndexDocuments::new(images.iter().map(Image::documents).collect());
-    sink.put_blobs(&descriptors(&layers), source)?;
-    sink.publish_index(&index, names)?;
-    Ok(index)
-}
-
 /// Writes what `descriptor` refers to, an image or an index with all its images, to `sink` byte for byte: its digest
 /// stays what it is.
 pub fn copy_as_it_is(
@@ -102,8 +87,7 @@ pub fn copy_as_it_is(
         sink.put_blobs(&descriptors(&layers), source)?;
         images.push(documents);
     }
-    let descriptor = Descriptor { annotations: BTreeMap::new(), ..descriptor.clone() };
-    sink.publish_index(&IndexDocuments { index, images, descriptor }, names)
+    sink.publish_index(&IndexDocuments { index, images, descriptor: descriptor.without_name() }, names)
 }
 
 /// The layers of what `descriptor` refers to: of an index, those of all its images.

@@ -1,5 +1,6 @@
 //! `cartwheel build` and `cartwheel plan`.
 
+mod form;
 mod output;
 mod source;
 
@@ -10,7 +11,7 @@ use cartwheel_build::{
     BuildOptions, Built, DEFAULT_BUDGET, Epoch, Event, Graph, Images, NoCache, Progress, Workshop, execute,
     lower_dockerfile, lower_project,
 };
-use cartwheel_oci::{Descriptor, Image, Platform, RegistryClient, StoreAndOrigins};
+use cartwheel_oci::{Descriptor, Platform, Reference, RegistryClient, StoreAndOrigins};
 use cartwheel_python::FetchOptions;
 use cartwheel_store::{Digest, Store};
 use serde_json::json;
@@ -20,6 +21,7 @@ use crate::error::Failure;
 use crate::registries;
 use crate::settings::{self, Settings, host_platform};
 use crate::terminal;
+use output::{Output, Outputs, Shop};
 use source::Origin;
 
 /// Builds an image, for one platform or several.
@@ -27,7 +29,7 @@ pub(crate) fn build(arguments: &BuildArguments, registries: &RegistryArguments) 
     let started = Instant::now();
     let mode = if arguments.quiet { ProgressMode::Quiet } else { arguments.progress };
     let progress = terminal::progress(mode);
-    let outputs = output::wanted(arguments)?;
+    let outputs = Outputs::of(arguments)?;
     let settings = Settings::read()?;
     let store = Store::open(&settings.home)?;
     let origin = source::open(arguments, &settings, &store)?;
@@ -40,20 +42,29 @@ pub(crate) fn build(arguments: &BuildArguments, registries: &RegistryArguments) 
     let built: Result<Vec<Built>, Failure> =
         session.platforms().iter().map(|platform| session.build_for(platform)).collect();
     let built = built?;
-    let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
-    let descriptor = output::result(&images, &arguments.tags, &store)?;
+    let is_quiet = mode == ProgressMode::Quiet;
     let source = StoreAndOrigins { store: &store, client: &client };
-    for output in &outputs {
-        output.write(&images, &arguments.tags, &source, &settings)?;
+    let kept = &outputs.kept;
+    let descriptor = form::keep(&built, &kept.form, &kept.names, &source)?;
+    let shop = Shop { source, settings: &settings, is_quiet };
+    outputs.others.iter().try_for_each(|output| output.write(&built, &shop))?;
+    let id = image_id(&built, &descriptor);
+    write_results(id, &descriptor, &kept.names, arguments)?;
+    if !is_quiet {
+        summarise(&built, started, arguments, &outputs.others);
     }
-    write_results(&images, &descriptor, arguments)?;
-    if mode != ProgressMode::Quiet {
-        summarise(&built, started, arguments, &outputs);
+    match outputs.take_stdout() {
+        true => Ok(()),
+        false if is_quiet => Ok(writeln!(io::stdout(), "{id}")?),
+        false => Ok(writeln!(io::stdout(), "{}", descriptor.digest)?),
     }
-    if outputs.iter().any(output::Output::is_stdout) {
-        Ok(())
-    } else {
-        Ok(writeln!(io::stdout(), "{}", descriptor.digest)?)
+}
+
+/// What `docker` calls the image: the digest of its config. As in buildx, an index has no one config: its own digest it is.
+fn image_id(built: &[Built], descriptor: &Descriptor) -> Digest {
+    match built {
+        [built] => Digest::of(&built.image.documents().config),
+        _ => descriptor.digest,
     }
 }
 
@@ -186,22 +197,18 @@ impl<'a> Session<'a> {
 
 /// The files that scripts read: as `docker buildx build` writes them.
 fn write_results(
-    images: &[Image],
+    id: Digest,
     descriptor: &Descriptor,
+    names: &[Reference],
     arguments: &BuildArguments,
 ) -> Result<(), Failure> {
-    // As buildx does, an index has no one config: its own digest is the image's ID.
-    let config = match images {
-        [image] => Digest::of(&image.documents().config),
-        _ => descriptor.digest,
-    };
     if let Some(path) = &arguments.iidfile {
-        std::fs::write(path, config.to_string()).map_err(Failure::io("write", path))?;
+        std::fs::write(path, id.to_string()).map_err(Failure::io("write", path))?;
     }
     if let Some(path) = &arguments.metadata_file {
-        let names: Vec<String> = arguments.tags.iter().map(ToString::to_string).collect();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut metadata = json!({
-            "containerimage.config.digest": config,
+            "containerimage.config.digest": id,
             "containerimage.descriptor": descriptor,
             "containerimage.digest": descriptor.digest,
         });
@@ -214,8 +221,8 @@ fn write_results(
     Ok(())
 }
 
-fn summarise(built: &[Built], started: Instant, arguments: &BuildArguments, outputs: &[output::Output]) {
-    let names: Vec<String> = arguments.tags.iter().map(cartwheel_oci::Reference::familiar).collect();
+fn summarise(built: &[Built], started: Instant, arguments: &BuildArguments, outputs: &[Output]) {
+    let names: Vec<String> = arguments.tags.iter().map(Reference::familiar).collect();
     let name = if names.is_empty() { String::new() } else { format!(" {}", names.join(" ")) };
     let places: Vec<String> = outputs.iter().map(ToString::to_string).collect();
     let written =

@@ -1,16 +1,16 @@
 //! `cartwheel copy`.
 
-use std::fs::File;
 use std::io::{self, Write};
 
 use cartwheel_oci::{
-    ArchiveKind, ArchiveWriter, Image, LayoutWriter, Reference, RegistryClient, RepositoryWriter, Sink,
-    Source, StoreAndOrigins, copy_as_it_is, layers_of, write_and_rename,
+    ArchiveKind, Image, LayoutWriter, Reference, RegistryClient, RepositoryWriter, Sink, Source,
+    StoreAndOrigins, copy_as_it_is, layers_of,
 };
 use cartwheel_store::Store;
 
 use crate::args::{CopyArguments, RegistryArguments};
 use crate::commands::load;
+use crate::commands::save::write_archive;
 use crate::engines::engine;
 use crate::error::Failure;
 use crate::location::{Location, Opened, store_sink};
@@ -63,13 +63,7 @@ fn write(
         }
         Location::Archive(kind, path, name) => {
             let names = names(opened, name.as_deref())?;
-            let fill = |file: &mut File| {
-                let out = io::BufWriter::with_capacity(1 << 20, file);
-                let mut sink = ArchiveWriter::new(out, *kind);
-                into(&names, &mut sink).map_err(io::Error::other)?;
-                sink.into_inner().flush()
-            };
-            write_and_rename(path, fill)?;
+            write_archive(&*opened.source, &[(&names, opened.descriptor.clone())], *kind, path)?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use cartwheel_oci::{
-    ArchiveKind, ArchiveWriter, Descriptor, Image, Reference, StoreAndOrigins, copy_as_it_is,
+    ArchiveKind, ArchiveWriter, Descriptor, Image, Reference, Source, StoreAndOrigins, copy_as_it_is,
     write_and_rename,
 };
 use cartwheel_store::Store;
@@ -35,20 +35,30 @@ pub(crate) fn save(arguments: &SaveArguments, registries: &RegistryArguments) ->
         if arguments.format == ArchiveFormat::Docker {
             descriptor = Image::pick(&source, &descriptor, &platform_of(&source, &descriptor))?;
         }
-        images.push((name, descriptor));
+        images.push((std::slice::from_ref(name), descriptor));
     }
     let kind = match arguments.format {
         ArchiveFormat::Oci => ArchiveKind::Oci,
         ArchiveFormat::Docker => ArchiveKind::Docker,
     };
-    if to_stdout {
-        return Ok(fill(&source, &images, kind, &mut io::stdout().lock()).map(drop)?);
+    write_archive(&source, &images, kind, &arguments.output)
+}
+
+/// Writes images, each with its names, to an archive; `-` is standard output.
+pub(in crate::commands) fn write_archive(
+    source: &dyn Source,
+    images: &[(&[Reference], Descriptor)],
+    kind: ArchiveKind,
+    path: &Path,
+) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return Ok(fill(source, images, kind, &mut io::stdout().lock()).map(drop)?);
     }
     let write = |file: &mut File| {
         let out = io::BufWriter::with_capacity(1 << 20, file);
-        fill(&source, &images, kind, out).map_err(io::Error::other)?.flush()
+        fill(source, images, kind, out).map_err(io::Error::other)?.flush()
     };
-    Ok(write_and_rename(&arguments.output, write)?)
+    Ok(write_and_rename(path, write)?)
 }
 
 /// An image is for what it is for; of an index, this machine's is meant.
@@ -58,14 +68,14 @@ fn platform_of(source: &StoreAndOrigins<'_>, descriptor: &Descriptor) -> cartwhe
 }
 
 fn fill<W: Write>(
-    source: &StoreAndOrigins<'_>,
-    images: &[(&Reference, Descriptor)],
+    source: &dyn Source,
+    images: &[(&[Reference], Descriptor)],
     kind: ArchiveKind,
     out: W,
 ) -> cartwheel_oci::Result<W> {
     let mut sink = ArchiveWriter::of_several(out, kind, images.len());
-    for (name, descriptor) in images {
-        copy_as_it_is(descriptor, std::slice::from_ref(*name), source, &mut sink)?;
+    for (names, descriptor) in images {
+        copy_as_it_is(descriptor, names, source, &mut sink)?;
     }
     Ok(sink.into_inner())
 }

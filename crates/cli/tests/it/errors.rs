@@ -70,7 +70,7 @@ fn what_is_not_there_is_named() {
     );
     fails(&["context", "--base", "oci-layout://base", "-r", "nowhere.txt"], 1, &["nowhere.txt"]);
     fails(&["context", "-t", "UPPER"], 2, &["is not an image reference"]);
-    fails(&["context", "--output", "type=local,dest=x"], 2, &["is not there yet"]);
+    fails(&["context", "--output", "type=nowhere,dest=x"], 2, &["type `nowhere` is none of"]);
     fails(&["context", "--frobnicate"], 2, &["unexpected argument"]);
     fails(&[], 2, &["Usage: cartwheel build"]);
 }

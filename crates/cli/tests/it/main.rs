@@ -11,6 +11,7 @@ mod fixtures;
 mod images;
 mod interrupted;
 mod layers;
+mod outputs;
 mod parity;
 mod peers;
 mod project;

@@ -1,7 +1,7 @@
-//! One line of comma-separated values, as `--mount` and `--device` have them.
+//! One line of comma-separated values, as `--mount`, `--device` and the options of `docker buildx build` have them.
 
 /// The fields of a line. A field in double quotes may hold commas, and doubled quotes.
-pub(super) fn fields(line: &str) -> Result<Vec<String>, String> {
+pub fn fields(line: &str) -> Result<Vec<String>, String> {
     let line = line.strip_suffix('\n').map_or(line, |line| line.strip_suffix('\r').unwrap_or(line));
     if line.is_empty() {
         return Err("there is nothing in it".to_owned());

@@ -9,8 +9,19 @@ use rayon::prelude::*;
 /// grows by 0.2 % against one stream.
 const PIECE: usize = 1 << 20;
 
+/// With Zstandard each piece is a frame of its own, and its window is larger.
+const ZSTD_PIECE: usize = 8 << 20;
+
+/// The library's own default.
+const ZSTD_LEVEL: i32 = 3;
+
+/// Compresses a piece; the last one ends the stream.
+type Compressor = fn(&[u8], bool) -> io::Result<Vec<u8>>;
+
 /// Cuts a stream into pieces and compresses several at a time.
 pub(crate) struct PieceCompressor {
+    size: usize,
+    compressor: Compressor,
     pieces: Vec<Vec<u8>>,
     /// How many pieces are compressed at a time: what bounds the memory.
     batch: usize,
@@ -18,19 +29,28 @@ pub(crate) struct PieceCompressor {
 
 impl PieceCompressor {
     pub(crate) fn new() -> Self {
-        Self { pieces: vec![Vec::new()], batch: rayon::current_num_threads() * 2 }
+        Self::of(PIECE, deflate)
+    }
+
+    pub(crate) fn zstd() -> Self {
+        Self::of(ZSTD_PIECE, zstd_frame)
+    }
+
+    fn of(size: usize, compressor: Compressor) -> Self {
+        Self { size, compressor, pieces: vec![Vec::new()], batch: rayon::current_num_threads() * 2 }
     }
 
     pub(crate) fn push(&mut self, mut bytes: &[u8], out: &mut dyn Write) -> io::Result<()> {
         while !bytes.is_empty() {
-            if self.last_piece().len() == PIECE {
+            if self.last_piece().len() == self.size {
                 if self.pieces.len() == self.batch {
                     self.drain(false, out)?;
                 }
-                self.pieces.push(Vec::with_capacity(PIECE));
+                self.pieces.push(Vec::with_capacity(self.size));
             }
+            let size = self.size;
             let last = self.last_piece();
-            let (now, later) = bytes.split_at(bytes.len().min(PIECE - last.len()));
+            let (now, later) = bytes.split_at(bytes.len().min(size - last.len()));
             last.extend_from_slice(now);
             bytes = later;
         }
@@ -56,11 +76,15 @@ impl PieceCompressor {
             .pieces
             .par_iter()
             .enumerate()
-            .map(|(index, piece)| deflate(piece, finish && index == last))
+            .map(|(index, piece)| (self.compressor)(piece, finish && index == last))
             .collect();
         self.pieces.clear();
         compressed?.iter().try_for_each(|piece| out.write_all(piece))
     }
+}
+
+fn zstd_frame(piece: &[u8], _: bool) -> io::Result<Vec<u8>> {
+    zstd::bulk::compress(piece, ZSTD_LEVEL)
 }
 
 fn deflate(piece: &[u8], last: bool) -> io::Result<Vec<u8>> {

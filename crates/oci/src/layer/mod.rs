@@ -38,6 +38,7 @@
 //! entry's CRC-32 and to the digest that the wheel's RECORD promised. One pass, two buffers, whatever the wheel's size.
 
 mod compress;
+mod compression;
 mod content;
 mod deflate;
 mod entry;
@@ -51,11 +52,13 @@ mod tar;
 mod write;
 mod zstd;
 
+pub(crate) use compression::compress;
 pub(crate) use tar::{append_header, padding};
 
+pub use compression::Compression;
 pub use entry::{Content, ContentDigest, Entry, Kind, Member, Method, Tree, TreeError};
 pub use read::{ReadEntry, ReadKind, decompress, read, read_tar};
-pub use write::{ContentProblem, Encoding, LayerError, Written, write};
+pub use write::{ContentProblem, Encoding, LayerError, Written, write, write_tar};
 
 /// The version of the layer format. It is part of every key that names a layer.
 pub const FORMAT: u32 = 1;

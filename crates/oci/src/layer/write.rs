@@ -97,34 +97,33 @@ pub enum ContentProblem {
 
 /// Writes `tree` as a gzip layer.
 pub fn write(tree: &Tree, encoding: Encoding, out: &mut dyn Write) -> Result<Written, LayerError> {
-    let mut writer = LayerWriter {
-        out,
-        plain: Plain::default(),
-        body: Body::new(encoding),
-        splicer: Splicer::new(),
-        input: vec![0; INPUT],
-    };
-    gzip::write_header(writer.out).map_err(LayerError::Write)?;
-    for (path, entry) in tree.iter() {
-        let mut header = Vec::with_capacity(3 * tar::BLOCK);
-        tar::append_header(path, entry, &mut header);
-        writer.plain(&header)?;
-        if let Some(content) = entry.kind.content() {
-            writer.content(path, content)?;
-            writer.plain(&tar::END[..tar::padding(content.size())])?;
-        }
-    }
-    writer.plain(&tar::END)?;
+    gzip::write_header(out).map_err(LayerError::Write)?;
+    let mut writer = LayerWriter::new(out, Body::new(encoding));
+    writer.tree(tree)?;
     let LayerWriter { out, plain, body, .. } = writer;
     body.finish(out).and_then(|()| gzip::write_trailer(&plain, out)).map_err(LayerError::Write)?;
     let (digest, tar_size) = plain.finish();
     Ok(Written { diff_id: DiffId::new(digest), tar_size })
 }
 
+/// Writes `tree` as a tar that is not compressed: an image's files for whoever wants no image.
+pub fn write_tar(tree: &Tree, out: &mut dyn Write) -> Result<(), LayerError> {
+    LayerWriter::new(out, Body::Plain).tree(tree)
+}
+
+impl Content {
+    /// Writes all of it, checked as [`write()`] checks it; `path` is for messages.
+    pub fn write(&self, path: &str, out: &mut dyn Write) -> Result<(), LayerError> {
+        LayerWriter::new(out, Body::Plain).content(path, self)
+    }
+}
+
 /// The compressed side of a layer: chosen once, by the [`Encoding`].
 enum Body {
     Spliced(Glue),
     Compressed(PieceCompressor),
+    /// The tar itself.
+    Plain,
 }
 
 impl Body {
@@ -140,6 +139,7 @@ impl Body {
         match self {
             Self::Spliced(glue) => glue.push(bytes, out),
             Self::Compressed(pieces) => pieces.push(bytes, out),
+            Self::Plain => out.write_all(bytes),
         }
     }
 
@@ -147,7 +147,7 @@ impl Body {
     fn splices(&mut self) -> Option<&mut Glue> {
         match self {
             Self::Spliced(glue) => Some(glue),
-            Self::Compressed(_) => None,
+            Self::Compressed(_) | Self::Plain => None,
         }
     }
 
@@ -156,6 +156,7 @@ impl Body {
         match self {
             Self::Spliced(mut glue) => glue.flush(true, out),
             Self::Compressed(pieces) => pieces.finish(out),
+            Self::Plain => Ok(()),
         }
     }
 }
@@ -208,7 +209,25 @@ struct LayerWriter<'a> {
     input: Vec<u8>,
 }
 
-impl LayerWriter<'_> {
+impl<'a> LayerWriter<'a> {
+    fn new(out: &'a mut dyn Write, body: Body) -> Self {
+        Self { out, plain: Plain::default(), body, splicer: Splicer::new(), input: vec![0; INPUT] }
+    }
+
+    /// All entries, and the archive's end.
+    fn tree(&mut self, tree: &Tree) -> Result<(), LayerError> {
+        for (path, entry) in tree.iter() {
+            let mut header = Vec::with_capacity(3 * tar::BLOCK);
+            tar::append_header(path, entry, &mut header);
+            self.plain(&header)?;
+            if let Some(content) = entry.kind.content() {
+                self.content(path, content)?;
+                self.plain(&tar::END[..tar::padding(content.size())])?;
+            }
+        }
+        self.plain(&tar::END)
+    }
+
     fn plain(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
         self.plain.update(bytes);
         self.body.text(bytes, self.out).map_err(LayerError::Write)
@@ -299,8 +318,8 @@ impl LayerWriter<'_> {
             let fed = splicer.feed(bytes, |text| {
                 passed += text.len() as u64;
                 check.update(text, plain);
-                if let (Body::Compressed(pieces), Ok(())) = (&mut *body, &written) {
-                    written = pieces.push(text, out);
+                if body.splices().is_none() && written.is_ok() {
+                    written = body.text(text, out);
                 }
             });
             fed.map_err(corrupt)?;

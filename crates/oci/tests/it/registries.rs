@@ -1,14 +1,15 @@
 //! Registries: what moves and what does not, who gets to know who we are, and what happens when things go wrong.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cartwheel_oci::{
-    Descriptor, ErrorKind, Image, ImageLayout, Layer, LayoutWriter, Logins, Reference, RegistryClient,
-    RegistryEvent, RegistryOptions, RegistryProblem, Repository, RepositoryWriter, Sink, Source,
-    StoreAndOrigins, copy, copy_as_it_is, copy_index, import_blob, origins, remember_origin, validate,
+    Descriptor, ErrorKind, Image, ImageLayout, IndexDocuments, Layer, LayoutWriter, Logins, Reference,
+    RegistryClient, RegistryEvent, RegistryOptions, RegistryProblem, Repository, RepositoryWriter, Sink,
+    Source, StoreAndOrigins, copy, copy_as_it_is, import_blob, origins, remember_origin, validate,
 };
 use cartwheel_store::{Digest, Store};
 use cartwheel_testkit::registry::{Access, Account, Failure, Operation, Registry};
@@ -242,7 +243,13 @@ fn an_index_is_pushed_and_read_by_platform() {
     let images = [case.image("amd"), other];
     let name = case.name("app:1");
     let mut sink = RepositoryWriter::new(&case.client(), &name);
-    let index = copy_index(&images, std::slice::from_ref(&name), &case.store, &mut sink).unwrap();
+    let index = IndexDocuments::new(images.iter().map(Image::documents).collect(), BTreeMap::new());
+    for document in
+        index.images.iter().flat_map(|image| [&image.config, &image.manifest]).chain([&index.index])
+    {
+        case.store.put_blob(document).unwrap();
+    }
+    copy_as_it_is(&index.descriptor, std::slice::from_ref(&name), &case.store, &mut sink).unwrap();
     assert_eq!(case.registry.tag("app", "1"), Some(index.descriptor.digest));
     let (repository, descriptor) = case.repository("app:1");
     validate(&repository, &descriptor).unwrap();
