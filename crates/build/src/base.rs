@@ -127,7 +127,11 @@ impl<'a> Images<'a> {
         failed: &dyn Fn(cartwheel_oci::Error) -> Error,
     ) -> Result<Image> {
         if let Some(record) = self.store.get(&ImageRecord::key(name)).filter(|_| !self.pull) {
-            return Image::read(self.store, &record.manifest, platform).map_err(failed);
+            match Image::read(self.store, &record.manifest, platform) {
+                // The registry may have it for this platform, as Docker takes it.
+                Err(error) if is_of_other_platform(&error) && self.registries.is_some() => {}
+                image => return image.map_err(failed),
+            }
         }
         let Some(registries) = self.registries else {
             return Err(ErrorKind::BaseNotLocal { reference: name.familiar() }.into());
@@ -151,6 +155,10 @@ impl<'a> Images<'a> {
         self.store.put(&key, &ResolvedRecord { manifest })?;
         Ok(image)
     }
+}
+
+fn is_of_other_platform(error: &cartwheel_oci::Error) -> bool {
+    matches!(error.kind(), cartwheel_oci::ErrorKind::NoSuchPlatform { .. })
 }
 
 /// What a registry said a name is.

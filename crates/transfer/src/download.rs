@@ -156,7 +156,7 @@ impl<'a> Download<'a> {
         &mut self,
         request: &impl AsyncFn(&Position) -> Result<Response, Break<E>>,
     ) -> Result<(), Stop<E>> {
-        let (mut failures, mut attempts) = (0, 0);
+        let (mut failures, mut attempts, mut was_there) = (0, 0, false);
         while !self.position.is_complete() {
             let before = self.position.received;
             attempts += 1;
@@ -166,7 +166,8 @@ impl<'a> Download<'a> {
                 Err(Break::Hitch(hitch)) => hitch,
             };
             failures = if self.position.received >= before + PROGRESS { 1 } else { failures + 1 };
-            if failures > self.wanted.patience.retries {
+            was_there |= !hitch.is_nowhere();
+            if self.wanted.patience.is_over(&hitch, failures, was_there) {
                 return Err(Failure::Unreachable { attempts, hitch }.into());
             }
             self.pause::<E>(&hitch, failures).await?;

@@ -90,16 +90,17 @@ pub fn fetch_file(
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::from(ErrorKind::Runtime { source }))?;
     let asked = Asked { store, clients, patience, url, known };
-    let mut attempts = 0;
+    let (mut attempts, mut was_there) = (0, false);
     loop {
         attempts += 1;
         match runtime.block_on(asked.attempt()) {
             Ok(fetched) => return Ok(fetched),
             Err(Break::Final(error)) => return Err(error),
-            Err(Break::Hitch(source)) if attempts > patience.retries => {
+            Err(Break::Hitch(source)) if patience.is_over(&source, attempts, was_there) => {
                 return Err(FileError::Unreachable { attempts, source });
             }
             Err(Break::Hitch(hitch)) => {
+                was_there |= !hitch.is_nowhere();
                 runtime.block_on(async { tokio::time::sleep(patience.wait(&hitch, attempts)).await });
             }
         }

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -38,6 +39,13 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// Whether to give up after so many failures in a row, the last of which was `hitch`. A server that is not to be found is
+    /// looked for once more, unless it was there before.
+    pub fn is_over(&self, hitch: &Hitch, failures: u32, was_there: bool) -> bool {
+        let retries = if hitch.is_nowhere() && !was_there { self.retries.min(1) } else { self.retries };
+        failures > retries
+    }
+
     /// How long to wait after so many failures in a row: as long as the server asks, or twice as long as before; never
     /// in step with others that failed at the same moment.
     pub fn wait(&self, hitch: &Hitch, failures: u32) -> Duration {
@@ -54,6 +62,12 @@ impl Patience {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Hitch {
+    /// No server has this name, or nobody here knows it.
+    #[error("the name of the server could not be resolved")]
+    Unresolved(#[source] reqwest::Error),
+    /// Nobody listens at this address.
+    #[error("there is no server: the connection was refused")]
+    Refused(#[source] reqwest::Error),
     /// No connection, or one that broke.
     #[error("could not talk to the server")]
     Network(#[source] reqwest::Error),
@@ -104,11 +118,30 @@ impl<E> Break<E> {
 
 impl<E> From<reqwest::Error> for Break<E> {
     fn from(error: reqwest::Error) -> Self {
-        Self::Hitch(Hitch::Network(error.without_url()))
+        Self::Hitch(Hitch::failed(error.without_url()))
     }
 }
 
 impl Hitch {
+    /// Why a request got no answer. The resolver's failure has no type: it is known by its words.
+    fn failed(error: reqwest::Error) -> Self {
+        let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+        let refused = |cause: &(dyn std::error::Error + 'static)| {
+            let cause = cause.downcast_ref::<io::Error>();
+            cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
+        };
+        match causes.find(|cause| refused(*cause) || cause.to_string() == "dns error") {
+            Some(cause) if refused(cause) => Self::Refused(error),
+            Some(_) => Self::Unresolved(error),
+            None => Self::Network(error),
+        }
+    }
+
+    /// Whether no server was found.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(self, Self::Unresolved(_) | Self::Refused(_))
+    }
+
     /// The hitch that a status is, if it is one that may go away.
     pub fn of(response: &Response) -> Option<Self> {
         let status = response.status();
@@ -162,6 +195,29 @@ mod tests {
             assert!((50..=150).contains(&first) && (200..=600).contains(&third), "{first} {third}");
         }
         assert_eq!(patience.wait(&stalled, 40), patience.longest_wait);
+    }
+
+    #[tokio::test]
+    async fn who_is_not_to_be_found_is_looked_for_once_more() {
+        let _ring_is_what_is_there = rustls::crypto::ring::default_provider().install_default();
+        let ask = async |url: &str| match Break::<()>::from(reqwest::get(url).await.unwrap_err()) {
+            Break::Hitch(hitch) => hitch,
+            Break::Final(()) => panic!("final"),
+        };
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let refused = ask(&format!("http://{closed}/")).await;
+        // No resolver is asked for a name of this length.
+        let unresolved = ask(&format!("http://{}/", "x".repeat(300))).await;
+        assert!(
+            matches!(refused, Hitch::Refused(_)) && matches!(unresolved, Hitch::Unresolved(_)),
+            "{unresolved:?}"
+        );
+        let patience = Patience::default();
+        for nowhere in [&refused, &unresolved] {
+            assert!(!patience.is_over(nowhere, 1, false) && patience.is_over(nowhere, 2, false));
+            assert!(!patience.is_over(nowhere, 2, true));
+        }
+        assert!(!patience.is_over(&Hitch::Range, 5, false) && patience.is_over(&Hitch::Range, 6, false));
     }
 
     #[test]

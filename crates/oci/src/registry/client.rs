@@ -303,14 +303,20 @@ impl Shared {
         (method, url): (&Method, &Url),
         mut attempt: impl FnMut(u32) -> Attempt<T>,
     ) -> Result<T> {
-        let mut attempts = 0;
+        let (mut attempts, mut was_there) = (0, false);
         loop {
             let cause = match attempt(attempts) {
                 Ok(answer) => return Ok(answer),
                 Err(cause) => cause,
             };
             attempts += 1;
-            let enough = attempts > place.patience.retries;
+            let enough = match &cause {
+                Break::Hitch(hitch) => {
+                    was_there |= !hitch.is_nowhere();
+                    place.patience.is_over(hitch, attempts, was_there)
+                }
+                Break::Final(_) => attempts > place.patience.retries,
+            };
             let (reason, wait) = match cause {
                 Break::Hitch(hitch) if enough => {
                     return Err(place.error(method, url, RegistryProblem::after(hitch, attempts)));

@@ -168,6 +168,9 @@ impl RegistryError {
             RegistryProblem::Status { status: 500.., .. } => {
                 Some(format!("`{registry}` is broken or overloaded: try again later"))
             }
+            RegistryProblem::Unreachable { source: Hitch::Unresolved(_) | Hitch::Refused(_), .. } => {
+                Some(format!("is `{registry}` the registry that is meant, and can this machine reach it?"))
+            }
             RegistryProblem::Unreachable { source: Hitch::Network(_), .. } => Some(format!(
                 "if `{registry}` speaks plain HTTP or has a certificate of its own making: `--insecure-registry {registry}`"
             )),
