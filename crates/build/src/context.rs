@@ -22,7 +22,7 @@ use cartwheel_store::{Digest, Hasher};
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use git::GitContext;
+pub use git::GitSource;
 pub use ignore::read_ignore;
 pub use input::StandardInput;
 pub use tree::ContextTree;

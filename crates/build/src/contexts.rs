@@ -59,7 +59,7 @@ impl Contexts {
 }
 
 impl Context {
-    fn new(tree: ContextTree) -> Self {
+    pub(crate) fn new(tree: ContextTree) -> Self {
         Self { tree, files: OnceLock::new() }
     }
 

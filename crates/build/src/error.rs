@@ -136,13 +136,29 @@ pub enum ErrorKind {
         /// What is wrong, as the end of a sentence about the entry.
         problem: &'static str,
     },
-    /// The repository that is the context could not be checked out.
+    /// Files of a Git repository are wanted, and there is no `git` to fetch them.
+    #[error("`git`, which fetches `{remote}`, was not found")]
+    NoGit {
+        /// The repository, without credentials.
+        remote: String,
+    },
+    /// A Git repository could not be checked out.
     #[error("could not check out `{remote}`")]
-    GitContext {
+    Git {
         /// The repository, without credentials.
         remote: String,
         /// What git said.
         source: io::Error,
+    },
+    /// A reference of a Git repository is another commit than was asked for.
+    #[error("`{remote}` is at commit `{found}`, and not at `{expected}`")]
+    GitCommit {
+        /// The repository, without credentials.
+        remote: String,
+        /// How the commit should begin.
+        expected: String,
+        /// What it is.
+        found: String,
     },
     /// What came on standard input is of no use.
     #[error("standard input is neither a Dockerfile nor an archive")]
@@ -226,12 +242,6 @@ pub enum ErrorKind {
     SourceNotFound {
         /// As it was looked for.
         path: String,
-    },
-    /// A Git repository as a source of `ADD`.
-    #[error("`{remote}` is a Git repository, which `ADD` does not check out yet")]
-    GitSource {
-        /// As it is written, without credentials.
-        remote: String,
     },
     /// A URL of `ADD` gave no file.
     #[error("could not download `{url}`")]
@@ -326,8 +336,12 @@ impl Error {
             ErrorKind::NoServer { .. } => {
                 "add `uvicorn` to the requirements, or name the command with `--cmd`"
             }
-            ErrorKind::GitSource { .. } => {
-                "check the repository out in the build context and `COPY` it, or name the directory with `--build-context NAME=DIR` and use `COPY --from=NAME`"
+            ErrorKind::NoGit { .. } => "install it, so that it is on the PATH",
+            ErrorKind::Git { .. } => {
+                "it is your own `git` that asks, with your credentials and settings: `git ls-remote` with this address shows the same"
+            }
+            ErrorKind::GitCommit { .. } => {
+                "the reference has moved: look at what is new there, and write its commit if it is the right one"
             }
             ErrorKind::Checksum { .. } => {
                 "the server has another file now: look at it, and write its digest into the Dockerfile if it is the right one"
@@ -357,7 +371,7 @@ impl Error {
                 source,
                 cartwheel_transfer::FileError::Url | cartwheel_transfer::FileError::Status(400..=499)
             ),
-            ErrorKind::Store(_) | ErrorKind::NoUv => true,
+            ErrorKind::Store(_) | ErrorKind::NoUv | ErrorKind::NoGit { .. } | ErrorKind::Git { .. } => true,
             _ => false,
         }
     }

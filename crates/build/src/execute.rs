@@ -55,6 +55,8 @@ pub struct BuildOptions<'a> {
     pub labels: Vec<(String, String)>,
     /// How distributions are fetched.
     pub fetch: FetchOptions,
+    /// The user's `git`, which fetches repositories.
+    pub git: Option<PathBuf>,
     /// The content of the user's netrc.
     pub netrc: Option<String>,
     /// The current time, RFC 3339.

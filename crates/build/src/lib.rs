@@ -84,7 +84,7 @@ mod stage;
 
 pub use base::{BaseReference, Images};
 pub use context::{
-    BuildContext, ContextFile, ContextKind, ContextTree, GitContext, StandardInput, read_ignore,
+    BuildContext, ContextFile, ContextKind, ContextTree, GitSource, StandardInput, read_ignore,
 };
 pub use contexts::Contexts;
 pub use error::{Error, ErrorKind, Result};

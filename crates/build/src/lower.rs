@@ -10,17 +10,18 @@ mod config;
 mod project;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use cartwheel_dockerfile as dockerfile;
-use cartwheel_dockerfile::{Diagnostic, Dockerfile, EvaluateOptions, NeededStage, StageConfig, StepKind};
+use cartwheel_dockerfile::{
+    Diagnostic, Dockerfile, EvaluateOptions, NeededStage, Position, StageConfig, StepKind,
+};
 use cartwheel_oci::{ImageConfig, Platform};
 use cartwheel_transfer::redact;
 
 pub use project::{ProjectOptions, lower_project};
 
 use crate::base::BaseReference;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{CopyFrom, Graph, Op, OpKind, Stage, StageBase, StageResult};
 
 /// A Dockerfile, and what the command line adds to it.
@@ -39,8 +40,8 @@ pub struct DockerfileSource {
 /// What `--build-context NAME=…` gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedContext {
-    /// A directory.
-    Directory(PathBuf),
+    /// Files: of a directory or a repository.
+    Files,
     /// An image.
     Image(BaseReference),
 }
@@ -60,7 +61,7 @@ pub fn lower_dockerfile(
     lowering.graph(&needed)
 }
 
-fn refused(source: &DockerfileSource, diagnostics: &[Diagnostic]) -> crate::Error {
+fn refused(source: &DockerfileSource, diagnostics: &[Diagnostic]) -> Error {
     let rendered = diagnostics.iter().map(|found| found.render(&source.name, &source.text));
     ErrorKind::Dockerfile { diagnostics: rendered.collect::<Vec<_>>().join("\n") }.into()
 }
@@ -86,7 +87,8 @@ impl Lowering<'_> {
                     continue;
                 }
                 let Some(reference) = self.image(stage)? else { continue };
-                let config = (self.config_of)(&reference, &self.platform(stage))?;
+                let config = (self.config_of)(&reference, &self.platform(stage))
+                    .map_err(|source| self.placed(stage, &reference, source))?;
                 let triggers = config::inherited(&config).on_build;
                 found_triggers |= !triggers.is_empty();
                 self.options.triggers.insert(stage.index, triggers);
@@ -96,6 +98,14 @@ impl Lowering<'_> {
                 return Ok(needed);
             }
         }
+    }
+
+    /// The error with the place of the `FROM` that it is about.
+    fn placed(&self, stage: &NeededStage, reference: &BaseReference, source: Error) -> Error {
+        let Some(stage) = self.parsed.stages.get(stage.index) else { return source };
+        let line = Position::of(&self.source.text, stage.span.start).line;
+        let place = format!("{}:{line}", self.source.name);
+        ErrorKind::Instruction { place, text: format!("FROM {reference}"), source: Box::new(source) }.into()
     }
 
     /// The image that a stage begins with, if it does.
@@ -240,7 +250,7 @@ mod tests {
     fn a_directory_is_the_first_layer_of_a_stage() {
         // The stage that a context replaces loses its instructions, as in BuildKit.
         let names = ["tree", "files"].map(str::to_owned);
-        let contexts = names.clone().map(|name| (name.clone(), NamedContext::Directory(name.into())));
+        let contexts = names.clone().map(|name| (name, NamedContext::Files));
         let source = DockerfileSource {
             name: "Dockerfile".to_owned(),
             text: "FROM none AS files\nUSER none\nFROM tree\nUSER app\nCOPY --from=files . /out/\n"

@@ -3,15 +3,15 @@
 use cartwheel_dockerfile::{Copy, CopySource, Glob, InlineFile};
 use cartwheel_oci::Platform;
 use cartwheel_oci::layer::{Content, Kind};
-use cartwheel_python::FetchOptions;
 use cartwheel_store::{Digest, Store};
 use cartwheel_transfer::redact;
 
+use crate::context::GitSource;
 use crate::contexts::{Context, unpacked};
 use crate::copy::{Changes, Choice, Load, ModeChange, Picked, Piece, Whole, place_of_both, select, single};
 use crate::downloads::download;
 use crate::error::{ErrorKind, Result};
-use crate::execute::Engine;
+use crate::execute::{BuildOptions, Engine};
 use crate::files::FileSet;
 use crate::graph::CopyFrom;
 use crate::owner::owner;
@@ -20,8 +20,8 @@ use crate::stage::StageState;
 /// The sources of one `COPY`.
 pub(crate) struct Sources<'s, 'a> {
     store: &'a Store,
-    /// How URLs are fetched.
-    fetch: &'a FetchOptions,
+    /// How URLs are fetched, and repositories.
+    options: &'a BuildOptions<'a>,
     from: From<'s, 'a>,
     /// What was picked, if that had to be known to name it.
     pieces: Option<Vec<Piece>>,
@@ -56,7 +56,7 @@ impl<'a> Engine<'a> {
             }
             CopyFrom::Nothing => From::Nothing,
         };
-        let mut sources = Sources { store, fetch: &self.options.fetch, from, pieces: None };
+        let mut sources = Sources { store, options: self.options, from, pieces: None };
         if matches!(sources.from, From::Context(_) | From::Nothing) {
             sources.pieces = Some(sources.pick(copy, |_| {})?);
         }
@@ -158,15 +158,32 @@ impl Sources<'_, '_> {
                     pieces.push(Piece::Files(single(name, content, None, 0o644)));
                 }
                 CopySource::Url(url) => {
-                    let picked = download(self.store, self.fetch, url, copy.checksum.as_deref())?;
+                    let picked = download(self.store, &self.options.fetch, url, copy.checksum.as_deref())?;
                     pieces.push(self.piece(picked, copy.unpack.unwrap_or_default())?);
                 }
                 CopySource::Git(url) => {
-                    return Err(ErrorKind::GitSource { remote: redact(url) }.into());
+                    pieces.push(self.repository(url, copy)?);
                 }
             }
         }
         Ok(pieces)
+    }
+
+    /// The files of a repository: all of them, as of a directory.
+    fn repository(&self, url: &str, copy: &Copy) -> Result<Piece> {
+        let remote = || redact(url);
+        let source = GitSource::parse(url).ok_or_else(|| ErrorKind::SourceNotFound { path: remote() })?;
+        let source = source.at_commit(copy.checksum.as_deref());
+        let source = source.keeping_records(copy.keep_git_dir.unwrap_or_default());
+        let git = self.options.git.as_ref().ok_or_else(|| ErrorKind::NoGit { remote: remote() })?;
+        let context = Context::new(source.files(self.store, git)?);
+        let choice = Choice { exclude: copy.exclude.clone(), parents: false };
+        let mut files = Vec::new();
+        for mut picked in select(context.files(), "/", &choice)? {
+            context.fill(self.store, &mut picked.files)?;
+            files.push(picked);
+        }
+        files.pop().map(Piece::Files).ok_or_else(|| ErrorKind::SourceNotFound { path: remote() }.into())
     }
 
     /// What was picked; unpacked if it is an archive and archives are to be unpacked.

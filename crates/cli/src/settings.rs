@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) netrc: Option<String>,
     /// The user's `uv`.
     pub(crate) uv: Option<PathBuf>,
+    /// The user's `git`.
+    pub(crate) git: Option<PathBuf>,
     /// Some Python 3 of the user's.
     pub(crate) interpreter: Option<PathBuf>,
     /// The environment.
@@ -54,7 +56,8 @@ impl Settings {
         let beside =
             uv.as_ref().and_then(|uv| Some(uv.parent()?.join("python3"))).filter(|path| path.is_file());
         let interpreter = beside.or_else(|| find_program("python3", &path));
-        Ok(Self { home, index, netrc, uv, interpreter, variables, epoch })
+        let git = find_program("git", &path);
+        Ok(Self { home, index, netrc, uv, git, interpreter, variables, epoch })
     }
 }
 

@@ -173,6 +173,7 @@ impl<'a> Session<'a> {
                 trusted_hosts: settings.index.trusted_hosts.clone(),
                 ..FetchOptions::default()
             },
+            git: settings.git.clone(),
             netrc: settings.netrc.clone(),
             now: &self.now,
         }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 
 use cartwheel_dockerfile::{
-    Copy, CopyFrom, Diagnostic, Dockerfile, Environment, EvaluateOptions, EvaluatedStage, Lexer, LintOptions, Mount,
-    MountKind, NeededStage, Node, Run, StageBase, StageConfig, StepKind, Syntax, Workdir, evaluate_stage,
-    needed_stages,
+    Copy, CopyFrom, Diagnostic, Dockerfile, Environment, EvaluateOptions, EvaluatedStage, Lexer, LintOptions,
+    Mount, MountKind, NeededStage, Node, Run, StageBase, StageConfig, StepKind, Syntax, Workdir,
+    evaluate_stage, needed_stages,
 };
 use serde_json::{Value, json};
 
@@ -63,9 +63,9 @@ fn text(request: &Value) -> Result<String, Box<dyn std::error::Error>> {
 /// What BuildKit's rules find, if all bases have a search path and nothing else.
 pub(super) fn lint(request: &Value) -> Answer {
     let lint = cartwheel_dockerfile::lint(&text(request)?, &LintOptions::default());
-    let findings = lint.findings.iter().map(|finding| {
-        json!({ "rule": finding.rule.name, "line": finding.lines.0, "detail": finding.message })
-    });
+    let findings = lint.findings.iter().map(
+        |finding| json!({ "rule": finding.rule.name, "line": finding.lines.0, "detail": finding.message }),
+    );
     Ok(json!({ "lint": findings.collect::<Vec<_>>() }))
 }
 

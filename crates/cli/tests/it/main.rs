@@ -16,6 +16,7 @@ mod parity;
 mod peers;
 mod project;
 mod registries;
+mod repositories;
 mod resolved;
 
 #[test]

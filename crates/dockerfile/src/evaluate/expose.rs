@@ -22,7 +22,9 @@ impl<'a> Spelling<'a> {
         }
         let lower = protocol.to_lowercase();
         if !["", "tcp", "udp", "sctp"].contains(&lower.as_str()) {
-            return Err(format!("`{word}` has the protocol `{lower}`, which is none of `tcp`, `udp`, `sctp`"));
+            return Err(format!(
+                "`{word}` has the protocol `{lower}`, which is none of `tcp`, `udp`, `sctp`"
+            ));
         }
         Ok(Self { word, address, host, port, protocol })
     }

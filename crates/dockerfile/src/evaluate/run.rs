@@ -126,8 +126,7 @@ impl Evaluator<'_> {
     }
 
     fn mount(&mut self, flag: &Word, from: Option<&str>) -> Result<Mount, Diagnostic> {
-        let fields =
-            MountFields::parse(flag, |value| self.expansion(self.lexer, value, flag.span))?;
+        let fields = MountFields::parse(flag, |value| self.expansion(self.lexer, value, flag.span))?;
         let from = from.map(|from| self.table.mount_from(from, flag.span)).transpose()?;
         let read_only = fields.is_read_only();
         let kind = match fields.kind {

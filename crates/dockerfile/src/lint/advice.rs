@@ -1,3 +1,5 @@
 //! Advice.
-use super::walk::Scene; use super::context::LintContext; use super::report::Report;
+use super::context::LintContext;
+use super::report::Report;
+use super::walk::Scene;
 pub(super) fn advise(_: &Scene, _: &LintContext, _: &mut Report) {}

@@ -1,4 +1,6 @@
 //! Mending.
 
 /// Mends
-pub fn fix(text: &str) -> String { text.to_owned() }
+pub fn fix(text: &str) -> String {
+    text.to_owned()
+}

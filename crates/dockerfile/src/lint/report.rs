@@ -59,7 +59,8 @@ impl<'a> From<&'a Instruction> for Place<'a> {
 
 impl Place<'_> {
     /// The whole file.
-    pub(super) const FILE: Place<'static> = Place { span: Span { start: 0, end: 0 }, lines: (0, 0), comments: &[] };
+    pub(super) const FILE: Place<'static> =
+        Place { span: Span { start: 0, end: 0 }, lines: (0, 0), comments: &[] };
 
     /// The same place for rules that no comment switches off.
     pub(super) fn without_comments(self) -> Self {

@@ -105,10 +105,7 @@ mod tests {
     fn what_is_no_option() {
         assert_eq!(LintSettings::parse("a").unwrap_err(), "`a` is no check option");
         assert_eq!(LintSettings::parse("a=b").unwrap_err(), "`a` is no check option");
-        assert_eq!(
-            LintSettings::parse("error=maybe").unwrap_err(),
-            "check option `error` cannot be `maybe`"
-        );
+        assert_eq!(LintSettings::parse("error=maybe").unwrap_err(), "check option `error` cannot be `maybe`");
         // The third piece is all the rest.
         assert!(LintSettings::parse("skip=A;skip=B;error=1;error=1").is_err());
     }
@@ -118,7 +115,9 @@ mod tests {
         let settings = LintSettings::parse("skip=A").unwrap();
         let comments = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>();
         let more = settings.with_comments(&comments(&["why", "check=skip=B;error=true", "check=skip=C"]));
-        assert!(!more.error && more.skip.contains("A") && more.skip.contains("B") && !more.skip.contains("C"));
+        assert!(
+            !more.error && more.skip.contains("A") && more.skip.contains("B") && !more.skip.contains("C")
+        );
         assert_eq!(settings.with_comments(&comments(&["check=nothing"])), settings);
     }
 }

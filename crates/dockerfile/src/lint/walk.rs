@@ -71,7 +71,8 @@ pub(super) fn walk(text: &str, options: &LintOptions, report: &mut Report) -> Re
         passage.stages()?;
         let done = passage.done.into_iter();
         let stages = done.map(|(index, passed)| (index, passed.evaluated)).collect();
-        let bases = (0..dockerfile.stages.len()).filter_map(|index| Some((index, table.base(index)?.clone())));
+        let bases =
+            (0..dockerfile.stages.len()).filter_map(|index| Some((index, table.base(index)?.clone())));
         (stages, bases.collect(), target, needed)
     };
     Ok(Scene { dockerfile, stages, bases, target, needed })
@@ -172,8 +173,11 @@ impl Passage<'_> {
 
     fn stage(&mut self, index: usize, stage: &Stage) -> Result<()> {
         let (config, has_workdir) = self.base(index);
-        let triggers =
-            if self.needed.contains(&index) { self.table.triggers(index, &config.on_build)? } else { Vec::new() };
+        let triggers = if self.needed.contains(&index) {
+            self.table.triggers(index, &config.on_build)?
+        } else {
+            Vec::new()
+        };
         let mut evaluator = Evaluator::new(self.table, config);
         let mut memory = Memory { has_workdir, ..Memory::default() };
         for trigger in &triggers {

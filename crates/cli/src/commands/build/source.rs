@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cartwheel_build::{
-    BaseReference, BuildContext, ContextTree, Contexts, DockerfileSource, Epoch, NamedContext,
+    BaseReference, BuildContext, ContextTree, Contexts, DockerfileSource, Epoch, GitSource, NamedContext,
     ProjectOptions, StandardInput, read_ignore,
 };
 use cartwheel_dockerfile::{Dockerfile, EvaluateOptions, SourceDateEpoch, source_date_epoch};
@@ -20,6 +20,9 @@ use crate::settings::{self, Settings, host_platform};
 
 /// The base of a project that names none.
 const PROJECT_BASE: &str = "python:3.13-slim";
+
+/// The build argument by which a repository as context keeps its `.git`.
+const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
 /// The variable that fixes the time of everything.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -74,22 +77,37 @@ pub(crate) fn open(
     settings: &Settings,
     store: &Store,
 ) -> Result<Origin, Failure> {
-    let Some((name, text, mut contexts)) = dockerfile(arguments, store)? else {
+    let build_args = build_args(&arguments.build_args, settings);
+    let found = match arguments.context.to_str().and_then(repository) {
+        Some(source) => {
+            let keeps =
+                build_args.get(KEEP_GIT_DIR).is_some_and(|value| matches!(value.as_str(), "1" | "true"));
+            Some(from_tree(arguments, files_of(&source.keeping_records(keeps), settings, store)?)?)
+        }
+        None => dockerfile(arguments, store)?,
+    };
+    let Some((name, text, mut contexts)) = found else {
         let project = BuildContext::read(&arguments.context)?;
         return Ok(Origin { dockerfile: None, contexts: Contexts::of_project(project) });
     };
     let mut named = BTreeMap::new();
     for context in &arguments.build_contexts {
-        let found = named_context(&context.value)?;
-        if let NamedContext::Directory(path) = &found {
+        let found = if let Some(source) = repository(&context.value) {
+            contexts.add(context.key.clone(), files_of(&source, settings, store)?);
+            NamedContext::Files
+        } else if let Some(image) = image(&context.value)? {
+            NamedContext::Image(image)
+        } else {
+            let path = Path::new(&context.value);
             let (ignore, _) = read_ignore(path, None)?;
             contexts
                 .add(context.key.clone(), ContextTree::of_folder(store, path, &ignore, SystemTime::now())?);
-        }
+            NamedContext::Files
+        };
         named.insert(context.key.clone(), found);
     }
     let options = EvaluateOptions {
-        build_args: build_args(&arguments.build_args, settings),
+        build_args,
         target: arguments.target.clone(),
         platform: platform(&host_platform()),
         build_platform: platform(&host_platform()),
@@ -122,18 +140,37 @@ fn from_stdin(arguments: &BuildArguments, store: &Store) -> Result<(String, Stri
         StandardInput::Dockerfile(text) => {
             Ok(("standard input".to_owned(), text, Contexts::of_dockerfile(Some(ContextTree::empty(store)?))))
         }
-        StandardInput::Archive(tree) => {
-            let name = arguments.file.as_deref().unwrap_or(Path::new("Dockerfile")).display().to_string();
-            let content = tree.content(name.trim_start_matches("./"));
-            let content = content.ok_or_else(|| {
-                Failure::user(format!("there is no `{name}` in the archive on standard input"))
-            })?;
-            let bytes = content.read().map_err(|error| Failure::user(error.to_string()))?;
-            let text =
-                String::from_utf8(bytes).map_err(|_| Failure::user(format!("`{name}` is not UTF-8")))?;
-            Ok((name, text, Contexts::of_dockerfile(Some(tree))))
-        }
+        StandardInput::Archive(tree) => from_tree(arguments, tree),
     }
+}
+
+/// A context that has its Dockerfile in it: an archive on standard input, a repository. No ignore file is read, as in Docker.
+fn from_tree(arguments: &BuildArguments, tree: ContextTree) -> Result<(String, String, Contexts), Failure> {
+    let file = arguments.file.as_deref().unwrap_or(Path::new("Dockerfile"));
+    let name = file.display().to_string();
+    let text = if file == Path::new("-") {
+        read(file)?
+    } else {
+        let content = tree.content(name.trim_start_matches("./"));
+        let content =
+            content.ok_or_else(|| Failure::user(format!("there is no `{name}` in the build context")))?;
+        let bytes = content.read().map_err(|error| Failure::user(error.to_string()))?;
+        String::from_utf8(bytes).map_err(|_| Failure::user(format!("`{name}` is not UTF-8")))?
+    };
+    Ok((name, text, Contexts::of_dockerfile(Some(tree))))
+}
+
+/// A repository as a context, unless there is a directory of this name.
+fn repository(context: &str) -> Option<GitSource> {
+    GitSource::parse(context).filter(|_| !Path::new(context).is_dir())
+}
+
+/// The files of a repository.
+fn files_of(source: &GitSource, settings: &Settings, store: &Store) -> Result<ContextTree, Failure> {
+    let git = settings.git.as_ref().ok_or_else(|| {
+        Failure::user("a context in a repository needs `git`, which is not on the PATH".to_owned())
+    })?;
+    Ok(source.files(store, git)?)
 }
 
 /// The Dockerfile that is meant: the one of `-f`, or the one in the context unless an option says that a project is built.
@@ -164,19 +201,20 @@ fn read(file: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| Failure::user(format!("`{}` is not UTF-8", file.display())))
 }
 
-fn named_context(value: &str) -> Result<NamedContext, Failure> {
+/// An image as a context; nothing if it is a directory.
+fn image(value: &str) -> Result<Option<BaseReference>, Failure> {
     if let Some(name) = value.strip_prefix("docker-image://") {
-        return Ok(NamedContext::Image(name.parse()?));
+        return Ok(Some(name.parse()?));
     }
     if value.starts_with("oci-layout://") || value.starts_with("oci-archive://") {
-        return Ok(NamedContext::Image(value.parse()?));
+        return Ok(Some(value.parse()?));
     }
     if value.contains("://") {
         return Err(Failure::user(format!(
-            "build context `{value}` is of a kind that is not supported: give a directory, oci-layout://, oci-archive:// or docker-image://"
+            "build context `{value}` is of a kind that is not supported: give a directory, a Git repository, oci-layout://, oci-archive:// or docker-image://"
         )));
     }
-    Ok(NamedContext::Directory(PathBuf::from(value)))
+    Ok(None)
 }
 
 /// `NAME=VALUE` as it is; `NAME` alone is the environment's value, and nothing if there is none. As buildx does, the

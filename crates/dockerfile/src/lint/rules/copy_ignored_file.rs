@@ -33,8 +33,8 @@ pub(in crate::lint) fn check(
     let path = clean(path);
     // These are the context, which no pattern but one for everything leaves out.
     let is_root = path == "." || path == "/";
-    let is_hidden = !is_root
-        || ignore.patterns().any(|pattern| ["*", "**", "**/*"].contains(&pattern.as_str()));
+    let is_hidden =
+        !is_root || ignore.patterns().any(|pattern| ["*", "**", "**/*"].contains(&pattern.as_str()));
     if is_hidden && ignore.names(&path) {
         let verb = match &instruction.kind {
             InstructionKind::Copy(copy) if copy.is_add => "Add",

@@ -1,9 +1,9 @@
 //! `DuplicateStageName`.
 
-use std::collections::BTreeSet;
 use crate::dockerfile::Dockerfile;
 use crate::lint::report::{Place, Report};
 use crate::lint::rule::{Example, Rule, Severity};
+use std::collections::BTreeSet;
 
 pub(in crate::lint) static RULE: Rule = Rule {
     name: "DuplicateStageName",

@@ -16,9 +16,8 @@ pub(in crate::lint) static RULE: Rule = Rule {
 
 pub(in crate::lint) fn check(note: &Note, instruction: &Instruction, report: &mut Report) {
     let Note::Port { word, is_mapped: true, .. } = note else { return };
-    let message = format!(
-        "EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'"
-    );
+    let message =
+        format!("EXPOSE instruction should not define an IP address or host-port mapping, found '{word}'");
     let fixes =
         super::port_fix(instruction, word, |word| word.rsplit_once(':').map(|(_, port)| port.to_owned()));
     report.add_with_fixes(&RULE, instruction.into(), message, fixes);

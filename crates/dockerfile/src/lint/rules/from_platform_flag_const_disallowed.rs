@@ -28,8 +28,7 @@ pub(in crate::lint) fn check(
     let Ok(parsed) = Platform::parse(&platform.text, &options.evaluate.build_platform) else { return };
     let name = stage.name().unwrap_or_default();
     if !name.contains(&parsed.os) && !name.contains(&parsed.architecture) {
-        let message =
-            format!("FROM --platform flag should not use constant value \"{}\"", platform.text);
+        let message = format!("FROM --platform flag should not use constant value \"{}\"", platform.text);
         report.add(&RULE, stage.into(), message);
     }
 }

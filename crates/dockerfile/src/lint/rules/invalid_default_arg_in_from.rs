@@ -23,10 +23,8 @@ pub(in crate::lint) fn check(dockerfile: &Dockerfile, options: &LintOptions, rep
         let base = &stage.from.base;
         let Ok(expansion) = Lexer::new(dockerfile.escape).expand(&base.value, &args) else { return };
         if normalize(&expansion.text).is_err() {
-            let message = format!(
-                "Default value for ARG {} results in empty or invalid base image name",
-                base.value
-            );
+            let message =
+                format!("Default value for ARG {} results in empty or invalid base image name", base.value);
             report.add(&RULE, Place::from(stage).without_comments(), message);
         }
     }

@@ -9,8 +9,12 @@ pub(in crate::lint) static RULE: Rule = Rule {
     severity: Severity::Experimental,
     summary: "Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.",
     why: "`docker build --call=outline` shows the comment right above an `ARG` or a named `FROM` as its description, if it begins with the name.",
-    bad: Example::of("# check=experimental=InvalidDefinitionDescription\n\n# the version of Python\nARG VERSION=3.13\nFROM python:$VERSION\n"),
-    good: Example::of("# check=experimental=InvalidDefinitionDescription\n\n# VERSION is the version of Python\nARG VERSION=3.13\nFROM python:$VERSION\n"),
+    bad: Example::of(
+        "# check=experimental=InvalidDefinitionDescription\n\n# the version of Python\nARG VERSION=3.13\nFROM python:$VERSION\n",
+    ),
+    good: Example::of(
+        "# check=experimental=InvalidDefinitionDescription\n\n# VERSION is the version of Python\nARG VERSION=3.13\nFROM python:$VERSION\n",
+    ),
 };
 
 pub(in crate::lint) fn check(instruction: &Instruction, report: &mut Report) {

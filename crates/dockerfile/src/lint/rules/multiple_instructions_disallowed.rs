@@ -1,10 +1,10 @@
 //! `MultipleInstructionsDisallowed`.
 
-use std::collections::BTreeMap;
 use crate::instruction::{Instruction, InstructionKind};
 use crate::lint::report::{Place, Report};
 use crate::lint::rule::{Example, Rule, Severity};
 use crate::span::Span;
+use std::collections::BTreeMap;
 
 pub(in crate::lint) static RULE: Rule = Rule {
     name: "MultipleInstructionsDisallowed",

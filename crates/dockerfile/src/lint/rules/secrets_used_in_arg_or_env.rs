@@ -1,11 +1,11 @@
 //! `SecretsUsedInArgOrEnv`.
 
-use std::sync::LazyLock;
-use regex::Regex;
 use crate::evaluate::Note;
 use crate::instruction::{Instruction, InstructionKind};
 use crate::lint::report::Report;
 use crate::lint::rule::{Example, Rule, Severity};
+use regex::Regex;
+use std::sync::LazyLock;
 
 pub(in crate::lint) static RULE: Rule = Rule {
     name: "SecretsUsedInArgOrEnv",
@@ -13,7 +13,9 @@ pub(in crate::lint) static RULE: Rule = Rule {
     summary: "Sensitive data should not be used in the ARG or ENV commands",
     why: "What `ARG` and `ENV` say is in the history and the config of the image, for everybody who can pull it. `RUN --mount=type=secret` leaves nothing behind.",
     bad: Example::of("FROM scratch\nARG INDEX_PASSWORD\n"),
-    good: Example::of("FROM scratch\nRUN --mount=type=secret,id=index_password,env=INDEX_PASSWORD pip install app\n"),
+    good: Example::of(
+        "FROM scratch\nRUN --mount=type=secret,id=index_password,env=INDEX_PASSWORD pip install app\n",
+    ),
 };
 
 pub(in crate::lint) fn check(note: &Note, instruction: &Instruction, report: &mut Report) {
@@ -22,8 +24,7 @@ pub(in crate::lint) fn check(note: &Note, instruction: &Instruction, report: &mu
         return;
     }
     let keyword = if matches!(instruction.kind, InstructionKind::Arg(_)) { "ARG" } else { "ENV" };
-    let message =
-        format!("Do not use ARG or ENV instructions for sensitive data ({keyword} \"{name}\")");
+    let message = format!("Do not use ARG or ENV instructions for sensitive data ({keyword} \"{name}\")");
     report.add(&RULE, instruction.into(), message);
 }
 
