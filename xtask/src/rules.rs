@@ -17,6 +17,7 @@ use crate::command;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("cartwheel-store", &[]),
     ("cartwheel-transfer", &["cartwheel-store"]),
+    ("cartwheel-compose", &[]),
     ("cartwheel-dockerfile", &[]),
     ("cartwheel-oci", &["cartwheel-store", "cartwheel-transfer"]),
     ("cartwheel-python", &["cartwheel-store", "cartwheel-transfer"]),
@@ -35,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cartwheel",
         &[
             "cartwheel-build",
+            "cartwheel-compose",
             "cartwheel-dockerfile",
             "cartwheel-oci",
             "cartwheel-python",

@@ -13,6 +13,7 @@
 //! tar     {"layers", "dest"}             → {"ok": true}, and the files of the layers under `dest`
 //! wheel   {"wheel", "prefix", "python"}  → {"ok": true}, and the installed files under `prefix`
 //! ignore  {"ignore", "tree"}             → {"files": […]}: those of `tree` that the ignore file leaves
+//! compose {"files"}                      → {"services": {name: {"image", "build": {"context", "dockerfile", …}}}}
 //! reqs    {"path"}                       → {"rows": [{"name", "extras", "specifier", "marker", "url"}]}
 //! any                                    → {"ok": false, "error"}
 //! ```
@@ -20,8 +21,10 @@
 //! `wheel` installs as pip does in a virtual environment on this kind of machine, which includes that RECORD's digests
 //! are not compared; a build compares them. `ignore` reads a tree as `git ls-tree` lists it (mode, size, path), and
 //! walks it as a build walks its context. In the rows of `reqs`, a requirement that PEP 508 does not know, such as a
-//! path, has no name; variables have no values.
+//! path, has no name; variables have no values. The Compose files of `compose` are those of a project `proj` in all of
+//! its profiles, with neither an environment nor a `.env`.
 
+mod compose;
 mod dockerfile;
 
 use std::collections::HashMap;
@@ -50,6 +53,7 @@ pub(crate) fn batch(suite: &str, input: impl BufRead, mut output: impl Write) ->
         "wheel" => wheel,
         "ignore" => ignore,
         "reqs" => requirements,
+        "compose" => compose::compose,
         "lex" => dockerfile::lex,
         "parse" => dockerfile::parse,
         "plan" => dockerfile::plan,
