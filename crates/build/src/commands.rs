@@ -1,4 +1,4 @@
-//! `RUN`: a command that is an install, done as one.
+//! `RUN`: a command that is an install is done as one, and every other is run (`running`).
 //!
 //! Recognition is pure; here its result meets the stage. What it assumed is checked, its Python is found, the requirement
 //! files that it names are read from the stage or from what is mounted, and what is installed below counts.
@@ -13,11 +13,12 @@ use cartwheel_python::{
     Files, InstallRules, InstalledDistribution, LockSelection, Requirements, Resolution, ResolveRequest,
     ResolveSource, Scheme, Tool,
 };
-use cartwheel_store::Hasher;
+use cartwheel_store::{Digest, Hasher};
 use cartwheel_transfer::redact;
 
 use crate::error::{ErrorKind, Result};
 use crate::execute::{At, Done, Engine};
+use crate::graph::CopyFrom as GraphCopyFrom;
 use crate::install::{PackRecord, Place, plan_install};
 use crate::installed::installed;
 use crate::interpreter::Interpreter;
@@ -27,6 +28,7 @@ use crate::recognise::{
     Asked, Assumption, Destination, InstallCommand, Installer, Recognised, RequirementFile, RunCommand,
     RunMount, Script, Selection, recognise,
 };
+use crate::running::name_mounts;
 use crate::stage::StageState;
 
 /// Why a command has to be run.
@@ -34,42 +36,55 @@ type Reason = String;
 
 impl<'a> Engine<'a> {
     /// Does what a `RUN` asks for, if it is an install that is understood to the last word.
-    pub(crate) fn run_command(&self, at: At<'_>, run: &Run, state: &mut StageState<'a>) -> Result<Done> {
+    pub(crate) fn run_command(
+        &self,
+        at: At<'_>,
+        (run, from): (&Run, &[GraphCopyFrom]),
+        state: &mut StageState<'a>,
+        done: &[StageState<'a>],
+    ) -> Result<Done> {
         let mounts = Mounts { run, engine: self };
-        let what = self.named(run, &mounts)?;
+        let what = self.named(run, name_mounts(self, at, (run, from), done)?);
         self.cached(at, state, &what, |state| {
             let recognised = match recognised(run, state)? {
                 Ok(recognised) => recognised,
-                Err(reason) => return self.has_to_run(&reason),
+                Err(reason) => return self.has_to_run(at, (run, from), state, done, &reason),
             };
             let mut stage = state.child();
             let mut made = PackRecord::default();
-            let mut done = Done::new(StepState::Spliced);
+            let mut came = Done::new(StepState::Spliced);
             for command in &recognised.installs {
                 match self.command(command, &mounts, &stage)? {
                     Ok(Installed { packed, details }) => {
                         stage.push_all(&packed, &at.op.created_by)?;
                         made.layers.extend(packed.layers);
                         made.warnings.extend(packed.warnings);
-                        done.details.extend(details);
+                        came.details.extend(details);
                     }
-                    Err(reason) => return self.has_to_run(&reason),
+                    Err(reason) => return self.has_to_run(at, (run, from), state, done, &reason),
                 }
             }
-            Ok((made, done))
+            Ok((made, came))
         })
     }
 
-    fn has_to_run(&self, reason: &str) -> Result<(PackRecord, Done)> {
+    fn has_to_run(
+        &self,
+        at: At<'_>,
+        command: (&Run, &[GraphCopyFrom]),
+        state: &mut StageState<'a>,
+        done: &[StageState<'a>],
+        reason: &str,
+    ) -> Result<(PackRecord, Done)> {
         if self.only_plan {
             let done = Done { state: StepState::Sandbox, details: vec![reason.to_owned()] };
             return Ok((PackRecord::default(), done));
         }
-        Err(ErrorKind::NotRecognised { reason: reason.to_owned() }.into())
+        self.run_in_sandbox(at, command, state, done, reason)
     }
 
     /// Names a command for the chain: its words, what it sees, and what is mounted. Credentials in URLs are no part of it.
-    fn named(&self, run: &Run, mounts: &Mounts<'_, '_>) -> Result<String> {
+    fn named(&self, run: &Run, mounts: String) -> String {
         let mut hasher = Hasher::default();
         for (name, value) in &run.env {
             hasher.update(format!("{name}={}\n", redact(value)).as_bytes());
@@ -82,7 +97,12 @@ impl<'a> Engine<'a> {
         ];
         let places: Vec<String> = places.concat().iter().map(|place| redact(place)).collect();
         let words: Vec<String> = run.argv.iter().map(|word| redact(word)).collect();
-        Ok([
+        let script = run.file.as_ref().map_or("", |file| &file.content);
+        let network = match run.network {
+            Network::Default => self.options.run.network,
+            asked => asked,
+        };
+        [
             "run".to_owned(),
             words.join("\0"),
             run.working_dir.clone(),
@@ -90,9 +110,11 @@ impl<'a> Engine<'a> {
             hasher.finish().to_string(),
             places.join("\0"),
             format!("{} {}", index.no_index, index.pre),
-            mounts.name()?,
+            format!("{} {}", network == Network::None, run.insecure),
+            Digest::of(script.as_bytes()).to_string(),
+            mounts,
         ]
-        .join("\n"))
+        .join("\n")
     }
 
     /// Installs what one command asks for.
@@ -260,23 +282,6 @@ impl Mounts<'_, '_> {
         }
         let found = state.read_bytes(&text).map_err(io::Error::other)?;
         found.ok_or_else(missing)
-    }
-
-    /// Names the content of what is mounted from contexts.
-    fn name(&self) -> Result<String> {
-        let mut names = Vec::new();
-        for mount in &self.run.mounts {
-            let name = match &mount.kind {
-                MountKind::Bind { from: CopyFrom::Context, source } => {
-                    let context = self.engine.workshop.contexts.get(None)?;
-                    context.name(self.engine.workshop.store, source)?.to_string()
-                }
-                // A cache never changes what is installed, and a command that uses any other mount is not recognised.
-                _ => String::new(),
-            };
-            names.push(format!("{} {name}", mount.target));
-        }
-        Ok(names.join("\0"))
     }
 }
 

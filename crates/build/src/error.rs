@@ -98,6 +98,56 @@ pub enum ErrorKind {
         /// What was given.
         path: PathBuf,
     },
+    /// A command that was run failed.
+    #[error("process `{command}` did not complete successfully: {ended}")]
+    CommandFailed {
+        /// The command.
+        command: String,
+        /// How it ended.
+        ended: String,
+    },
+    /// A command could not be run.
+    #[error(transparent)]
+    Sandbox(cartwheel_sandbox::Error),
+    /// A layer could not be extracted, or what a command changed could not be read.
+    #[error(transparent)]
+    Snapshot(cartwheel_snapshot::Error),
+    /// No command can be run here.
+    #[error("no command can be run here: {reason}")]
+    NoSandbox {
+        /// Why.
+        reason: String,
+    },
+    /// A command is for another architecture than this machine's.
+    #[error("this machine runs no programs for `{architecture}`, and this step has to be run")]
+    ForeignArchitecture {
+        /// Which one.
+        architecture: String,
+    },
+    /// A command asks for what the user has to allow.
+    #[error("the step needs `{entitlement}`, which is not allowed")]
+    NotAllowed {
+        /// As `--allow` has it.
+        entitlement: &'static str,
+    },
+    /// A command asks for a device.
+    #[error("there is no device `{device}` for the step")]
+    NoDevice {
+        /// Its name.
+        device: String,
+    },
+    /// A secret that a command needs was not given.
+    #[error("secret `{id}` was not given")]
+    NoSecret {
+        /// Its name.
+        id: String,
+    },
+    /// An SSH agent that a command needs was not given.
+    #[error("SSH agent `{id}` was not given")]
+    NoAgent {
+        /// Its name.
+        id: String,
+    },
     /// The ignore file has a bad pattern.
     #[error("could not read `{}`", path.display())]
     IgnoreFile {
@@ -231,12 +281,6 @@ pub enum ErrorKind {
         /// Why.
         source: Box<Error>,
     },
-    /// A command has to be run, which this version cannot.
-    #[error("the command cannot be done without running it: {reason}")]
-    NotRecognised {
-        /// Which word was not understood, and why.
-        reason: String,
-    },
     /// A source of `COPY` is not there.
     #[error("`{path}` was not found")]
     SourceNotFound {
@@ -323,9 +367,21 @@ impl Error {
             ErrorKind::ExternallyManaged { .. } => {
                 "pip refuses it too: choose a base with its own Python (python:3.13-slim) or one with a virtual environment on its PATH"
             }
-            ErrorKind::NotRecognised { .. } => {
-                "this version runs no commands; `cartwheel plan` shows what each instruction becomes"
+            ErrorKind::NoSandbox { .. } => {
+                "run as root, or let users make user namespaces; installs and copies need neither"
             }
+            ErrorKind::ForeignArchitecture { .. } => {
+                "register an emulator for it (binfmt_misc, qemu-user-static), or leave its platform out; installs and copies need none"
+            }
+            ErrorKind::NotAllowed { entitlement } => {
+                return vec![format!("allow it with `--allow {entitlement}`")];
+            }
+            ErrorKind::NoSecret { id } => {
+                return vec![format!(
+                    "give it with `--secret id={id},src=FILE` or `--secret id={id},env=VARIABLE`"
+                )];
+            }
+            ErrorKind::NoAgent { id } => return vec![format!("give it with `--ssh {id}=SOCKET`")],
             ErrorKind::SourceNotFound { .. } => {
                 "paths are those of the build context (or of `--from`); `.dockerignore` may exclude it"
             }
@@ -371,7 +427,13 @@ impl Error {
                 source,
                 cartwheel_transfer::FileError::Url | cartwheel_transfer::FileError::Status(400..=499)
             ),
-            ErrorKind::Store(_) | ErrorKind::NoUv | ErrorKind::NoGit { .. } | ErrorKind::Git { .. } => true,
+            ErrorKind::Store(_)
+            | ErrorKind::NoUv
+            | ErrorKind::NoGit { .. }
+            | ErrorKind::Git { .. }
+            | ErrorKind::Sandbox(_)
+            | ErrorKind::Snapshot(_)
+            | ErrorKind::NoSandbox { .. } => true,
             _ => false,
         }
     }
@@ -400,6 +462,18 @@ fn is_environment_of_image(error: &cartwheel_oci::Error) -> bool {
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         Self { kind: Box::new(kind) }
+    }
+}
+
+impl From<cartwheel_sandbox::Error> for Error {
+    fn from(error: cartwheel_sandbox::Error) -> Self {
+        ErrorKind::Sandbox(error).into()
+    }
+}
+
+impl From<cartwheel_snapshot::Error> for Error {
+    fn from(error: cartwheel_snapshot::Error) -> Self {
+        ErrorKind::Snapshot(error).into()
     }
 }
 

@@ -30,6 +30,7 @@ use crate::owner::owner;
 use crate::packages::{Epoch, find, find_or_make};
 use crate::plan::{Plan, PlannedStep, StepState};
 use crate::progress::{Outcome, Progress, Steps};
+use crate::running::RunOptions;
 use crate::stage::StageState;
 
 /// What building a graph depends on besides the graph and the files.
@@ -51,6 +52,8 @@ pub struct BuildOptions<'a> {
     pub epoch: Epoch,
     /// How many layers a build may add.
     pub budget: usize,
+    /// What commands see that have to be run.
+    pub run: RunOptions,
     /// Labels that the image gets besides its own.
     pub labels: Vec<(String, String)>,
     /// How distributions are fetched.
@@ -205,6 +208,13 @@ impl<'a> Engine<'a> {
             StageBase::Image(reference) => {
                 let images = self.workshop.images;
                 let image = images.open(reference, &stage.platform)?;
+                let found = image.config().platform();
+                if !found.satisfies(&stage.platform) {
+                    self.steps.warn(format!(
+                        "base image `{reference}` is for {found}, and this build for {}",
+                        stage.platform
+                    ));
+                }
                 Ok(StageState::new(self.workshop.store, image, images.registries()))
             }
         }
@@ -269,19 +279,20 @@ impl<'a> Engine<'a> {
             OpKind::MakeDirectory { path, user } => {
                 let what = format!("mkdir {path} {}", user.as_deref().unwrap_or_default());
                 self.cached(at, state, &what, |state| {
-                    let owner = match user {
-                        Some(user) => Some(owner(user, &|path| state.read(path))?),
-                        None => None,
-                    };
-                    let changes = Changes { owner, mode: None };
                     let mut destination = Destination::new(Some(state.below()?), self.mtime());
                     let place = destination.resolve(path.trim_matches('/'))?;
-                    destination.make_directories(&place, &changes)?;
+                    let is_there = state.below()?.get(&place).is_some();
+                    let owner = match user {
+                        // Nobody asks who the user is if nothing is made for it.
+                        Some(user) if !is_there => Some(owner(user, &|path| state.read(path))?),
+                        _ => None,
+                    };
+                    destination.make_directories(&place, &Changes { owner, mode: None })?;
                     let tree = destination.into_tree(&op.text)?;
                     self.write_tree(Digest::of(b"directories"), tree, op, state)
                 })
             }
-            OpKind::Run(run) => self.run_command(at, run, state),
+            OpKind::Run { run, from } => self.run_command(at, (run, from), state, done),
         }
     }
 

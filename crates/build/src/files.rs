@@ -117,8 +117,7 @@ fn entry(node: &Node) -> Entry {
 
 /// `path` with every link in it followed inside the root; `link` gives the target of the link at a place.
 pub(crate) fn follow<'t>(path: &str, link: impl Fn(&str) -> Option<&'t str>) -> Result<String> {
-    let followed = follow_links(path, link);
-    Ok(followed.ok_or_else(|| ErrorKind::LinkLoop { path: path.to_owned() })?.place)
+    follow_links(path, link).ok_or_else(|| ErrorKind::LinkLoop { path: path.to_owned() }.into())
 }
 
 /// Two relative paths as one; either may be empty.

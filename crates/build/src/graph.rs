@@ -94,7 +94,12 @@ pub enum OpKind {
         user: Option<String>,
     },
     /// `RUN`: done without running it if it is an install that is understood to the last word.
-    Run(Box<Run>),
+    Run {
+        /// What the instruction says.
+        run: Box<Run>,
+        /// What the files of its mounts come from, in the order of the mounts; nothing for those that have none.
+        from: Vec<CopyFrom>,
+    },
     /// A change of a project's image config.
     Configure(ConfigChange),
     /// An instruction that changes the config only; the stage's result has it.
@@ -200,7 +205,7 @@ impl fmt::Display for OpKind {
             Self::CopyProject { destination } => write!(f, "copy . {destination}"),
             Self::Copy { copy, from } => write!(f, "copy {from} to {}", copy.destination),
             Self::MakeDirectory { path, .. } => write!(f, "directory {path}"),
-            Self::Run(run) => write!(f, "run {}", run.script.as_deref().unwrap_or_default().trim()),
+            Self::Run { run, .. } => write!(f, "run {}", run.script.as_deref().unwrap_or_default().trim()),
             Self::Configure(change) => write!(f, "config {change}"),
             Self::Record => f.write_str("config"),
         }

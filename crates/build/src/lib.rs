@@ -21,7 +21,8 @@
 //! - `COPY`, `ADD`: [`Contexts`], stages and images are all a [`FileSet`]; `copy` selects from it, places what it selected over
 //!   what lies below, and has a tree.
 //! - `RUN`: [`recognise()`] says what a command installs, or which word it did not understand; `commands` checks what that
-//!   assumes of the image. A command that must be run ends the build.
+//!   assumes of the image. Every other command is run in a sandbox over the extracted layers, and what it changed is its
+//!   layer (`running`).
 //! - A bare project is lowered to the same operations: install, copy, configure.
 //!
 //! # From a wheel to a layer
@@ -42,7 +43,7 @@
 //! | every operation | layer format, mtime, layer budget, the diff IDs of the base, the operations since, this operation: |
 //! | `COPY`, `ADD` | paths, modes and content of what is picked in a context (the chain of a stage or image that is copied from), sources, destination, `--chown`, `--chmod`, `--exclude`, the other flags |
 //! | `WORKDIR` | the path, the user |
-//! | `RUN` | words, working directory, user, the variables that it sees, the index settings without credentials, the targets of mounts and the content of those from the context |
+//! | `RUN` | words, script, working directory, user, the variables that it sees (without the credentials of URLs, without proxies), whether it has a network, the index settings without credentials, of each mount the target, and the content of those from a context, the chain of those from a stage or image |
 //!
 //! | content key of | names |
 //! |---|---|
@@ -79,6 +80,7 @@ mod plan;
 mod progress;
 mod projects;
 mod recognise;
+mod running;
 mod sources;
 mod stage;
 
@@ -110,3 +112,4 @@ pub use recognise::{
     Asked, Assumption, Destination, InstallCommand, Installer, NotRecognised, Place, PythonChoice,
     Recognised, RequirementFile, RunCommand, RunMount, Script, Selection, recognise,
 };
+pub use running::{Entitlements, RunOptions};

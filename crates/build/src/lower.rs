@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use cartwheel_dockerfile as dockerfile;
 use cartwheel_dockerfile::{
-    Diagnostic, Dockerfile, EvaluateOptions, NeededStage, Position, StageConfig, StepKind,
+    Diagnostic, Dockerfile, EvaluateOptions, MountKind, NeededStage, Position, StageConfig, StepKind,
 };
 use cartwheel_oci::{ImageConfig, Platform};
 use cartwheel_transfer::redact;
@@ -184,7 +184,17 @@ impl Lowering<'_> {
                 StepKind::Copy(copy) => {
                     OpKind::Copy { copy: copy.clone(), from: self.copy_from(&copy.from, places)? }
                 }
-                StepKind::Run(run) => OpKind::Run(run.clone()),
+                StepKind::Run(run) => {
+                    let from = run.mounts.iter().map(|mount| match &mount.kind {
+                        MountKind::Bind { from, .. } | MountKind::Cache { from, .. } => {
+                            self.copy_from(from, places)
+                        }
+                        MountKind::Tmpfs { .. } | MountKind::Secret { .. } | MountKind::Ssh { .. } => {
+                            Ok(CopyFrom::Nothing)
+                        }
+                    });
+                    OpKind::Run { run: run.clone(), from: from.collect::<Result<_>>()? }
+                }
             };
             let mut text = redact(&step.text);
             if !matches!(step.kind, StepKind::Config) {

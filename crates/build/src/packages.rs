@@ -248,8 +248,15 @@ pub(crate) fn find_or_make(
         return Ok((layer, true));
     }
     let (tree, encoding) = describe()?;
+    let layer = make(store, what, &tree, encoding)?;
+    store.put(key, &LayerRecord { layer: layer.clone() })?;
+    Ok((layer, false))
+}
+
+/// Writes the layer that a tree describes into the store. `what` names it in errors.
+pub(crate) fn make(store: &Store, what: &str, tree: &Tree, encoding: Encoding) -> Result<Layer> {
     let mut writer = store.writer()?;
-    let written = layer::write(&tree, encoding, &mut writer).map_err(|source| match source {
+    let written = layer::write(tree, encoding, &mut writer).map_err(|source| match source {
         // A full disk is the store's trouble, not the layer's.
         LayerError::Write(source) => Error::io("write a layer to", store.root())(source),
         source => ErrorKind::Layer { what: what.to_owned(), source }.into(),
@@ -257,9 +264,8 @@ pub(crate) fn find_or_make(
     let (digest, blob) = writer.commit()?;
     let descriptor = Descriptor::new(media_type::LAYER_GZIP, digest, blob.size());
     let layer = Layer { descriptor, diff_id: written.diff_id };
-    remember(store, &layer, &tree)?;
-    store.put(key, &LayerRecord { layer: layer.clone() })?;
-    Ok((layer, false))
+    remember(store, &layer, tree)?;
+    Ok(layer)
 }
 
 /// The layer that removes distributions of the base which are replaced: whiteouts for their files, and for directories that

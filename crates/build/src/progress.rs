@@ -14,6 +14,20 @@ pub trait Progress: Sync {
 /// Something that happened in a build. Steps are numbered from 1 in the order in which they end.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// A command is about to be run.
+    Started {
+        /// What it is.
+        name: String,
+        /// Why it has to be run.
+        reason: String,
+    },
+    /// A command wrote a line.
+    Output {
+        /// Which command.
+        name: String,
+        /// The line, without its end.
+        line: String,
+    },
     /// A step is done.
     Finished {
         /// Its number.
@@ -83,6 +97,15 @@ impl<'a> Steps<'a> {
         self.made.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn started(&self, name: &str, reason: &str) {
+        self.event(&Event::Started { name: name.to_owned(), reason: reason.to_owned() });
+    }
+
+    /// Takes what a command writes.
+    pub(crate) fn lines<'s>(&'s self, name: &'s str) -> Lines<'s> {
+        Lines { steps: self, name, rest: Vec::new() }
+    }
+
     pub(crate) fn finished(&self, name: &str, outcome: Outcome, took: Duration) {
         let step = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
         self.event(&Event::Finished { step, name: name.to_owned(), outcome, took });
@@ -94,5 +117,74 @@ impl<'a> Steps<'a> {
         let (value, outcome) = work()?;
         self.finished(name, outcome, started.elapsed());
         Ok(value)
+    }
+}
+
+/// Cuts what a command writes into lines.
+pub(crate) struct Lines<'s> {
+    steps: &'s Steps<'s>,
+    name: &'s str,
+    /// The begin of a line whose end has not come.
+    rest: Vec<u8>,
+}
+
+/// A line that goes on for longer is told in pieces.
+const LONGEST: usize = 64 << 10;
+
+impl Lines<'_> {
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
+        while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
+            self.rest.extend(bytes.get(..end).unwrap_or_default());
+            bytes = bytes.get(end + 1..).unwrap_or_default();
+            self.tell();
+        }
+        self.rest.extend(bytes);
+        if self.rest.len() > LONGEST {
+            self.tell();
+        }
+    }
+
+    /// Tells what is left.
+    pub(crate) fn end(mut self) {
+        if !self.rest.is_empty() {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let text = String::from_utf8_lossy(&self.rest);
+        // Programs that draw bars go back to the begin of the line: the last state is what a terminal would show.
+        let shown = text.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
+        self.steps.event(&Event::Output { name: self.name.to_owned(), line: shown.to_owned() });
+        self.rest.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    struct Told(Mutex<Vec<String>>);
+
+    impl Progress for Told {
+        fn event(&self, event: &Event) {
+            if let Event::Output { line, .. } = event {
+                self.0.lock().unwrap().push(line.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn output_is_told_line_by_line_however_it_comes() {
+        let told = Told(Mutex::default());
+        let steps = Steps::new(&told);
+        let mut lines = steps.lines("RUN x");
+        for piece in ["on", "e\ntwo\r\n", "10%\r100%\nwithout an end"] {
+            lines.push(piece.as_bytes());
+        }
+        lines.end();
+        assert_eq!(*told.0.lock().unwrap(), ["one", "two", "100%", "without an end"]);
     }
 }

@@ -1,5 +1,7 @@
 //! What a `COPY` or `ADD` takes: the files of its sources, with their contents found or named.
 
+use std::borrow::Cow;
+
 use cartwheel_dockerfile::{Copy, CopySource, Glob, InlineFile};
 use cartwheel_oci::Platform;
 use cartwheel_oci::layer::{Content, Kind};
@@ -22,13 +24,13 @@ pub(crate) struct Sources<'s, 'a> {
     store: &'a Store,
     /// How URLs are fetched, and repositories.
     options: &'a BuildOptions<'a>,
-    from: From<'s, 'a>,
+    from: Origin<'s, 'a>,
     /// What was picked, if that had to be known to name it.
     pieces: Option<Vec<Piece>>,
 }
 
-/// Where the paths of a `COPY` are looked up.
-enum From<'s, 'a> {
+/// Where the paths of a `COPY` or a mount are looked up.
+pub(crate) enum Origin<'s, 'a> {
     Context(&'s Context),
     Stage(&'s StageState<'a>),
     Image(Box<StageState<'a>>),
@@ -45,22 +47,31 @@ impl<'a> Engine<'a> {
         platform: &Platform,
         done: &'s [StageState<'a>],
     ) -> Result<Sources<'s, 'a>> {
-        let store = self.workshop.store;
-        let from = match from {
-            CopyFrom::Context(name) => From::Context(self.workshop.contexts.get(name.as_deref())?),
-            CopyFrom::Stage(index) => From::Stage(&done[*index]),
-            CopyFrom::Image(reference) => {
-                let images = self.workshop.images;
-                let image = images.open(reference, platform)?;
-                From::Image(Box::new(StageState::new(store, image, images.registries())))
-            }
-            CopyFrom::Nothing => From::Nothing,
-        };
-        let mut sources = Sources { store, options: self.options, from, pieces: None };
-        if matches!(sources.from, From::Context(_) | From::Nothing) {
+        let from = self.origin(from, platform, done)?;
+        let mut sources = Sources { store: self.workshop.store, options: self.options, from, pieces: None };
+        if matches!(sources.from, Origin::Context(_) | Origin::Nothing) {
             sources.pieces = Some(sources.pick(copy, |_| {})?);
         }
         Ok(sources)
+    }
+
+    /// What the graph says files come from. `done` are the stages before this one.
+    pub(crate) fn origin<'s>(
+        &'s self,
+        from: &CopyFrom,
+        platform: &Platform,
+        done: &'s [StageState<'a>],
+    ) -> Result<Origin<'s, 'a>> {
+        Ok(match from {
+            CopyFrom::Context(name) => Origin::Context(self.workshop.contexts.get(name.as_deref())?),
+            CopyFrom::Stage(index) => Origin::Stage(&done[*index]),
+            CopyFrom::Image(reference) => {
+                let images = self.workshop.images;
+                let image = images.open(reference, platform)?;
+                Origin::Image(Box::new(StageState::new(self.workshop.store, image, images.registries())))
+            }
+            CopyFrom::Nothing => Origin::Nothing,
+        })
     }
 }
 
@@ -69,9 +80,9 @@ impl Sources<'_, '_> {
     pub(crate) fn identity(&self, copy: &Copy) -> String {
         let content = match (&self.from, &self.pieces) {
             (_, Some(pieces)) => Load::name(pieces).to_string(),
-            (From::Stage(stage), None) => stage.chain.to_string(),
-            (From::Image(stage), None) => stage.chain.to_string(),
-            (From::Context(_) | From::Nothing, None) => String::new(),
+            (Origin::Stage(stage), None) => stage.chain.to_string(),
+            (Origin::Image(stage), None) => stage.chain.to_string(),
+            (Origin::Context(_) | Origin::Nothing, None) => String::new(),
         };
         let words = |list: &[String]| list.join("\0");
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -109,9 +120,9 @@ impl Sources<'_, '_> {
     /// not changed on the way.
     fn whole(&self, copy: &Copy, destination: &StageState<'_>, mtime: u64) -> Result<Whole> {
         let source = match &self.from {
-            From::Stage(stage) => stage,
-            From::Image(stage) => &**stage,
-            From::Context(_) | From::Nothing => return Ok(Whole::default()),
+            Origin::Stage(stage) => stage,
+            Origin::Image(stage) => &**stage,
+            Origin::Context(_) | Origin::Nothing => return Ok(Whole::default()),
         };
         let is_changed = copy.chown.is_some() || copy.chmod.is_some() || !copy.exclude.is_empty();
         let [CopySource::Path(path)] = &copy.sources[..] else { return Ok(Whole::default()) };
@@ -128,28 +139,13 @@ impl Sources<'_, '_> {
     fn pick(&self, copy: &Copy, leave_out: impl Fn(&mut Picked)) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
         let choice = Choice { exclude: copy.exclude.clone(), parents: copy.parents };
-        let found;
-        let files = match &self.from {
-            From::Context(context) => context.files(),
-            From::Stage(stage) => {
-                found = stage.files()?;
-                &found
-            }
-            From::Image(stage) => {
-                found = stage.files()?;
-                &found
-            }
-            From::Nothing => {
-                found = FileSet::default();
-                &found
-            }
-        };
+        let files = self.from.files()?;
         for source in &copy.sources {
             match source {
                 CopySource::Path(path) => {
-                    for mut picked in select(files, path, &choice)? {
+                    for mut picked in select(&files, path, &choice)? {
                         leave_out(&mut picked);
-                        self.fill(&mut picked)?;
+                        self.from.fill(self.store, &mut picked)?;
                         pieces.push(self.piece(picked, copy.unpack.unwrap_or(copy.is_add))?);
                     }
                 }
@@ -196,13 +192,26 @@ impl Sources<'_, '_> {
         }
         Ok(Piece::Files(picked))
     }
+}
 
-    fn fill(&self, picked: &mut Picked) -> Result<()> {
-        match &self.from {
-            From::Context(context) => context.fill(self.store, &mut picked.files),
-            From::Stage(stage) => fill_from(stage, picked),
-            From::Image(stage) => fill_from(stage, picked),
-            From::Nothing => Ok(()),
+impl Origin<'_, '_> {
+    /// All its files, without the contents of those that are in layers.
+    pub(crate) fn files(&self) -> Result<Cow<'_, FileSet>> {
+        Ok(match self {
+            Self::Context(context) => Cow::Borrowed(context.files()),
+            Self::Stage(stage) => Cow::Owned(stage.files()?),
+            Self::Image(stage) => Cow::Owned(stage.files()?),
+            Self::Nothing => Cow::Owned(FileSet::default()),
+        })
+    }
+
+    /// Puts contents and digests into what was picked.
+    pub(crate) fn fill(&self, store: &Store, picked: &mut Picked) -> Result<()> {
+        match self {
+            Self::Context(context) => context.fill(store, &mut picked.files),
+            Self::Stage(stage) => fill_from(stage, picked),
+            Self::Image(stage) => fill_from(stage, picked),
+            Self::Nothing => Ok(()),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) enum Command {
     ///
     /// Takes what `cartwheel build` takes, makes nothing and sends nothing. Each instruction is shown with its line and one word:
     /// cached (done before), spliced (wheels become layers), copied (files become a layer), config (no file changes), or sandbox (it
-    /// would have to be run, which this version does not do), and why.
+    /// has to be run), and why.
     Plan(Box<BuildArguments>),
     /// List the images in the local store
     Images(ImagesArguments),
@@ -91,7 +91,7 @@ pub(crate) enum DebugCommand {
 /// Build an image from a Dockerfile, or from a bare Python project.
 ///
 /// With a Dockerfile (-f, or CONTEXT/Dockerfile), makes the image that `docker build` would make: installs by pip and uv become
-/// layers directly, nothing is run for them; a RUN that has to be run ends the build. Without one, reads requirements.txt, uv.lock, pylock.toml or pyproject.toml (in this
+/// layers directly, every other command is run in a sandbox. Without one, reads requirements.txt, uv.lock, pylock.toml or pyproject.toml (in this
 /// order), installs what they ask for on top of the base image, copies the project to /app, and starts its ASGI application
 /// with uvicorn. The image is kept in the local store; --push, --load and --output also bring it elsewhere. Prints the
 /// image's digest.
@@ -223,15 +223,15 @@ impl ProjectArguments {
     }
 }
 
-/// What commands see that have to be run. No command of a Dockerfile is run by this version, so they are checked and kept.
+/// What commands see that have to be run, because they are no installs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Commands that have to be run")]
 pub(crate) struct RunArguments {
-    /// Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE]
+    /// Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE]; may be given several times
     #[arg(long = "secret", value_name = "SPEC")]
     pub(crate) secrets: Vec<String>,
 
-    /// Agent socket or keys for RUN --mount=type=ssh: default or NAME=PATH
+    /// Agent for RUN --mount=type=ssh: default, or NAME=SOCKET; may be given several times
     #[arg(long, value_name = "SPEC")]
     pub(crate) ssh: Vec<String>,
 
@@ -250,6 +250,14 @@ pub(crate) struct RunArguments {
     /// Limit: TYPE=SOFT[:HARD]
     #[arg(long = "ulimit", value_name = "LIMIT")]
     pub(crate) ulimits: Vec<String>,
+
+    /// What commands may ask for: network.host, security.insecure; may be given several times
+    #[arg(long, value_name = "ENTITLEMENT", value_delimiter = ',')]
+    pub(crate) allow: Vec<String>,
+
+    /// Do not mount the caches of pip, uv, npm and apt unless the Dockerfile does
+    #[arg(long)]
+    pub(crate) no_auto_cache: bool,
 
     /// Parent cgroup
     #[arg(long, value_name = "CGROUP")]

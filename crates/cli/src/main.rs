@@ -26,6 +26,7 @@ use args::{Arguments, Command, DebugCommand};
 use error::Failure;
 
 fn main() -> ExitCode {
+    cartwheel_sandbox::entry();
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Build(build) => commands::build(&build, &arguments.registries),

@@ -107,6 +107,8 @@ impl Progress for JsonLines {
             Event::Downloaded { bytes, total } => {
                 json!({ "event": "downloaded", "bytes": bytes, "total": total })
             }
+            Event::Started { name, reason } => json!({ "event": "started", "name": name, "reason": reason }),
+            Event::Output { name, line } => json!({ "event": "output", "name": name, "line": line }),
             Event::Warning(text) => json!({ "event": "warning", "message": text }),
         };
         eprintln!("{object}");
@@ -121,6 +123,8 @@ fn line(event: &Event) -> Option<String> {
         Event::Finished { step, name, outcome: Outcome::Done(detail), took } => {
             Some(format!("#{step} {name}  {detail}, {}", seconds(*took)))
         }
+        Event::Started { name, reason } => Some(format!("{name}  is run: {reason}")),
+        Event::Output { line, .. } => Some(format!("  | {line}")),
         Event::Warning(text) => Some(format!("warning: {text}")),
         Event::Downloaded { .. } => None,
     }

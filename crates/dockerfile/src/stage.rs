@@ -52,7 +52,8 @@ pub(crate) struct StageTable<'a> {
     pub(crate) dockerfile: &'a Dockerfile,
     pub(crate) options: &'a EvaluateOptions,
     pub(crate) globals: Globals,
-    contexts: BTreeSet<String>,
+    /// The named contexts: by their familiar name, as they were given.
+    contexts: BTreeMap<String, String>,
     stages: Vec<Resolved>,
     /// The last stage of each name.
     names: BTreeMap<String, usize>,
@@ -72,7 +73,8 @@ impl<'a> StageTable<'a> {
         options: &'a EvaluateOptions,
     ) -> Result<Self, Vec<Diagnostic>> {
         let globals = Globals::new(dockerfile, options).map_err(|diagnostic| vec![diagnostic])?;
-        let contexts = options.contexts.iter().filter_map(|name| familiar(name)).collect();
+        let contexts =
+            options.contexts.iter().filter_map(|name| Some((familiar(name)?, name.clone()))).collect();
         let stages = Vec::new();
         let mut table = Self { dockerfile, options, globals, contexts, stages, names: BTreeMap::new() };
         let mut diagnostics = Vec::new();
@@ -151,7 +153,7 @@ impl<'a> StageTable<'a> {
 
     fn is_context(&self, name: &str) -> bool {
         let is_reserved = name.eq_ignore_ascii_case("scratch") || name.eq_ignore_ascii_case("context");
-        !is_reserved && familiar(name).is_some_and(|name| self.contexts.contains(&name))
+        !is_reserved && familiar(name).is_some_and(|name| self.contexts.contains_key(&name))
     }
 
     /// What a name that is no stage stands for.
@@ -164,8 +166,8 @@ impl<'a> StageTable<'a> {
             let help = suggest::did_you_mean(name, self.names.keys().map(String::as_str));
             Diagnostic { help, ..Diagnostic::new(Code::Reference, message, span) }
         })?;
-        match familiar(name).filter(|name| self.contexts.contains(name)) {
-            Some(name) => Ok(CopyFrom::NamedContext(name)),
+        match familiar(name).and_then(|name| self.contexts.get(&name)) {
+            Some(name) => Ok(CopyFrom::NamedContext(name.clone())),
             None => Ok(CopyFrom::Image(full)),
         }
     }

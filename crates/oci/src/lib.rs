@@ -54,7 +54,7 @@ pub use engine::{Engine, EngineAddress, EngineSettings, Loaded};
 pub use error::{Error, ErrorKind, Result};
 pub use image::{DiffId, Documents, Image, IndexDocuments, Layer};
 pub use layout::{ImageLayout, LayoutWriter, write_and_rename};
-pub use links::{Followed, follow_links};
+pub use links::follow_links;
 pub use manifest::{ImageIndex, Manifest};
 pub use recompress::recompressed;
 pub use reference::Reference;

@@ -2,14 +2,15 @@
 
 mod form;
 mod output;
+mod run;
 mod source;
 
 use std::io::{self, Write};
 use std::time::Instant;
 
 use cartwheel_build::{
-    BuildOptions, Built, DEFAULT_BUDGET, Epoch, Event, Graph, Images, NoCache, Progress, Workshop, execute,
-    lower_dockerfile, lower_project,
+    BuildOptions, Built, DEFAULT_BUDGET, Epoch, Event, Graph, Images, NoCache, Progress, RunOptions,
+    Workshop, execute, lower_dockerfile, lower_project,
 };
 use cartwheel_oci::{Descriptor, Platform, Reference, RegistryClient, StoreAndOrigins};
 use cartwheel_python::FetchOptions;
@@ -26,6 +27,7 @@ use source::Origin;
 
 /// Builds an image, for one platform or several.
 pub(crate) fn build(arguments: &BuildArguments, registries: &RegistryArguments) -> Result<(), Failure> {
+    let rights = run::Rights::take();
     let started = Instant::now();
     let mode = if arguments.quiet { ProgressMode::Quiet } else { arguments.progress };
     let progress = terminal::progress(mode);
@@ -35,7 +37,7 @@ pub(crate) fn build(arguments: &BuildArguments, registries: &RegistryArguments) 
     let origin = source::open(arguments, &settings, &store)?;
     warn_of_dockerfile(arguments, &origin, &*progress);
     let client = registries::client(&settings, registries, mode == ProgressMode::Quiet)?;
-    let session = Session::new(arguments, &settings, (&store, &client), &*progress, &origin)?;
+    let session = Session::new(arguments, &settings, (&store, &client), &*progress, &origin, rights)?;
     if let Some(emit) = arguments.emit {
         return session.emit(emit);
     }
@@ -88,7 +90,8 @@ pub(crate) fn plan(arguments: &BuildArguments, registries: &RegistryArguments) -
     let origin = source::open(arguments, &settings, &store)?;
     let client = registries::client(&settings, registries, true)?;
     let progress = terminal::progress(ProgressMode::Quiet);
-    Session::new(arguments, &settings, (&store, &client), &*progress, &origin)?
+    let rights = run::Rights::default();
+    Session::new(arguments, &settings, (&store, &client), &*progress, &origin, rights)?
         .emit(arguments.emit.unwrap_or(Emit::Plan))
 }
 
@@ -103,6 +106,7 @@ struct Session<'a> {
     epoch: Epoch,
     /// The current time, RFC 3339.
     now: String,
+    run: RunOptions,
 }
 
 impl<'a> Session<'a> {
@@ -112,10 +116,12 @@ impl<'a> Session<'a> {
         (store, client): (&'a Store, &'a RegistryClient),
         progress: &'a dyn Progress,
         origin: &'a Origin,
+        rights: run::Rights,
     ) -> Result<Self, Failure> {
         let epoch = origin.epoch(settings)?;
         let now = settings::now(epoch)?;
-        Ok(Self { arguments, settings, store, client, progress, origin, epoch, now })
+        let run = run::options(&arguments.run, settings, rights)?;
+        Ok(Self { arguments, settings, store, client, progress, origin, epoch, now, run })
     }
 
     fn platforms(&self) -> Vec<Platform> {
@@ -161,6 +167,7 @@ impl<'a> Session<'a> {
             variables: settings.variables.clone(),
             no_cache: anew,
             epoch: self.epoch,
+            run: self.run.clone(),
             budget: DEFAULT_BUDGET,
             labels: self
                 .arguments

@@ -91,11 +91,10 @@ impl Below {
 
     /// `path` with every link in it followed, the last part's too. `None` if the links go round in circles.
     pub fn resolve(&self, path: &str) -> Option<String> {
-        let followed = follow_links(path, |place| match &self.get(place)?.kind {
+        follow_links(path, |place| match &self.get(place)?.kind {
             NodeKind::Symlink(target) => Some(target.as_str()),
             _ => None,
-        });
-        Some(followed?.place)
+        })
     }
 
     fn range<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a Placed)> {

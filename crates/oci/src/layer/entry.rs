@@ -311,6 +311,13 @@ impl Tree {
         }
     }
 
+    /// The same tree with another modification time of everything in it.
+    #[must_use]
+    pub fn with_mtime(mut self, mtime: u64) -> Self {
+        self.entries.values_mut().for_each(|entry| entry.mtime = mtime);
+        self
+    }
+
     /// The entry at `path`.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)

@@ -33,6 +33,8 @@ pub(crate) struct Origin {
     pub(crate) dockerfile: Option<DockerfileSource>,
     /// Where files are copied from.
     pub(crate) contexts: Contexts,
+    /// Whether the main context is a repository.
+    is_repository: bool,
 }
 
 impl Origin {
@@ -61,6 +63,8 @@ impl Origin {
         let (parsed, _) = Dockerfile::parse(&dockerfile.text);
         match source_date_epoch(&parsed, &dockerfile.options) {
             Ok(Some(SourceDateEpoch::Seconds(seconds))) => settings::epoch(&seconds.to_string()),
+            // Files of a directory have no one time.
+            Ok(Some(SourceDateEpoch::Context(None))) if !self.is_repository => Ok(Epoch::Fixed),
             Ok(Some(SourceDateEpoch::Context(_) | SourceDateEpoch::Stage(_))) => Err(Failure::user(
                 "`SOURCE_DATE_EPOCH` is the time of a context or stage, which is not known: give a number of seconds"
                     .to_owned(),
@@ -78,7 +82,9 @@ pub(crate) fn open(
     store: &Store,
 ) -> Result<Origin, Failure> {
     let build_args = build_args(&arguments.build_args, settings);
-    let found = match arguments.context.to_str().and_then(repository) {
+    let repository_context = arguments.context.to_str().and_then(repository);
+    let is_repository = repository_context.is_some();
+    let found = match repository_context {
         Some(source) => {
             let keeps =
                 build_args.get(KEEP_GIT_DIR).is_some_and(|value| matches!(value.as_str(), "1" | "true"));
@@ -88,7 +94,11 @@ pub(crate) fn open(
     };
     let Some((name, text, mut contexts)) = found else {
         let project = BuildContext::read(&arguments.context)?;
-        return Ok(Origin { dockerfile: None, contexts: Contexts::of_project(project) });
+        return Ok(Origin {
+            dockerfile: None,
+            contexts: Contexts::of_project(project),
+            is_repository: false,
+        });
     };
     let mut named = BTreeMap::new();
     for context in &arguments.build_contexts {
@@ -115,7 +125,7 @@ pub(crate) fn open(
         ..EvaluateOptions::default()
     };
     let dockerfile = DockerfileSource { name, text, options, contexts: named };
-    Ok(Origin { dockerfile: Some(dockerfile), contexts })
+    Ok(Origin { dockerfile: Some(dockerfile), contexts, is_repository })
 }
 
 /// The name and text of the Dockerfile, and its context; nothing if a project is built.
@@ -179,14 +189,19 @@ fn file(arguments: &BuildArguments) -> Result<Option<PathBuf>, Failure> {
         (Some(_), Some(option)) => Err(Failure::user(format!(
             "`{option}` says how to build a project without a Dockerfile, and `--file` names one"
         ))),
-        (Some(file), None) => Ok(Some(file.clone())),
+        (Some(file), None) => Ok(Some(in_lowercase(file).unwrap_or_else(|| file.clone()))),
         (None, Some(_)) => Ok(None),
         (None, None) => {
-            // BuildKit takes one in lowercase, too.
-            let files = ["Dockerfile", "dockerfile"].map(|name| arguments.context.join(name));
-            Ok(files.into_iter().find(|file| file.is_file()))
+            let file = arguments.context.join("Dockerfile");
+            Ok(in_lowercase(&file).or(Some(file)).filter(|file| file.is_file()))
         }
     }
+}
+
+/// The file that BuildKit takes for a `Dockerfile` that is not there.
+fn in_lowercase(file: &Path) -> Option<PathBuf> {
+    let lower = file.with_file_name("dockerfile");
+    (file.file_name()? == "Dockerfile" && !file.exists() && lower.is_file()).then_some(lower)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
