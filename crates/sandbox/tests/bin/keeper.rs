@@ -1,6 +1,6 @@
 //! The program that the tests start sandboxes with.
 //!
-//! - `keeper run` runs the sandbox that it reads; it ends with 99 if something goes wrong.
+//! - `keeper run FILE` runs the sandbox in that file; it ends with 99 if something goes wrong.
 //! - `keeper enter PROGRAM…` runs a program in a user namespace of its own.
 
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     entry();
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
-        Some("run") => run_one(),
+        Some("run") => run_one(&args.next().unwrap_or_default()),
         Some("enter") => enter(&args.collect::<Vec<String>>()),
         _ => Err("run or enter?".into()),
     };
@@ -25,8 +25,8 @@ fn main() -> ExitCode {
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-fn run_one() -> Result<ExitCode> {
-    let sandbox = serde_json::from_reader(io::stdin())?;
+fn run_one(file: &str) -> Result<ExitCode> {
+    let sandbox = serde_json::from_slice(&std::fs::read(file)?)?;
     let exit = run(&sandbox, &Cancel::new()?, &mut |stream, bytes| {
         let _nobody_listens = match stream {
             Stream::Stdout => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),

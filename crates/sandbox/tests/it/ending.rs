@@ -1,7 +1,8 @@
 //! However a sandbox ends, nothing of it stays.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use cartwheel_sandbox::{Cancel, ErrorKind, run};
@@ -47,12 +48,8 @@ fn ready_caller(stage: &Stage) -> Caller {
 
 /// One that may not be ready.
 fn caller(stage: &Stage) -> Caller {
-    let mut command = Command::new(&stage.sandbox.keeper);
-    command.arg("run").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut caller = Caller(command.spawn().unwrap());
-    let mut stdin = caller.0.stdin.take().unwrap();
-    stdin.write_all(&serde_json::to_vec(&stage.sandbox).unwrap()).unwrap();
-    caller
+    let mut command = stage.caller();
+    Caller(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
 }
 
 /// Ended with the test, should that fail.
@@ -70,16 +67,21 @@ fn kill(pid: u32) {
     assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
 }
 
-/// Waits until no process has that word, but not for ever.
+/// Waits until that is so, but not for ever.
 #[track_caller]
-fn expect_none_with(word: &str) {
+fn wait_until(is_so: impl Fn() -> bool) {
     for _ in 0..500 {
-        if processes_with(word).is_empty() {
+        if is_so() {
             return;
         }
         Command::new("sleep").arg("0.01").status().unwrap();
     }
-    panic!("{:?} are still there", processes_with(word));
+    panic!("it is still not so");
+}
+
+#[track_caller]
+fn expect_none_with(word: &str) {
+    wait_until(|| processes_with(word).is_empty());
 }
 
 #[test]
@@ -140,4 +142,26 @@ fn nothing_is_left_of_killed_runs() {
     }
     expect_none_with(word);
     assert_eq!(mounts(), before);
+}
+
+#[test]
+fn processes_are_counted() {
+    let stage = Stage::new(&waiting(&word(6)));
+    let caller = ready_caller(&stage);
+    let keeper = children(caller.0.id())[0];
+    let first = children(keeper)[0];
+    let groups = fs::read_to_string(format!("/proc/{first}/cgroup")).unwrap();
+    let group =
+        groups.lines().find_map(|line| line.rsplit(':').next().filter(|path| path.contains("cartwheel-")));
+    if let Some(group) = group {
+        let folder = Path::new("/sys/fs/cgroup/pids").join(group.trim_start_matches('/'));
+        assert_eq!(fs::read_to_string(folder.join("pids.max")).unwrap(), "16384\n");
+        assert!(folder.ends_with(format!("cartwheel-{keeper}")));
+        drop(caller);
+        wait_until(|| !folder.exists());
+    } else {
+        let limits = fs::read_to_string(format!("/proc/{first}/limits")).unwrap();
+        let limit = limits.lines().find_map(|line| line.strip_prefix("Max processes")).unwrap();
+        assert!(limit.split_whitespace().next().unwrap().parse::<u32>().unwrap() <= 16_384);
+    }
 }

@@ -91,4 +91,7 @@ fn links_of_proc_are_no_places() {
         let error = stage.run().exit.unwrap_err();
         assert_eq!(error.to_string(), format!("could not mount on `{target}`"));
     }
+    let mut stage = Stage::new("true");
+    stage.sandbox.working_dir = "/proc/self/fd/3".into();
+    assert!(stage.run().exit.is_err(), "CVE-2024-21626");
 }

@@ -1,8 +1,9 @@
 //! Starting, ending, and what is told of it.
 
+use std::io::Write;
 use std::net::IpAddr;
 
-use cartwheel_sandbox::{ErrorKind, Exit, Network, Ulimit};
+use cartwheel_sandbox::{ErrorKind, Exit, Network, Stdio, Ulimit};
 
 use crate::stage::Stage;
 
@@ -16,6 +17,18 @@ fn exit_codes_and_signals_are_told() {
 fn output_comes_from_both_streams_in_order() {
     let ran = Stage::new("cat; for i in 1 2 3; do echo out$i; echo err$i >&2; done; exit 1").run();
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("out1\nout2\nout3\n", "err1\nerr2\nerr3\n"));
+}
+
+#[test]
+fn what_the_caller_has_can_be_inherited() {
+    let mut stage = Stage::new("cat; echo err >&2; exit 7");
+    stage.sandbox.stdio = Stdio::Inherited;
+    let (input, mut ours) = std::io::pipe().unwrap();
+    ours.write_all(b"input\n").unwrap();
+    drop(ours);
+    let output = stage.caller().stdin(input).output().unwrap();
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"input\n"[..], &b"err\n"[..]));
+    assert_eq!(output.status.code(), Some(7));
 }
 
 #[test]

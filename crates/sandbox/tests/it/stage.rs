@@ -134,6 +134,15 @@ impl Stage {
         Ran { exit, stdout, stderr }
     }
 
+    /// A program of its own that runs the sandbox.
+    pub(crate) fn caller(&self) -> Command {
+        let description = self.folder.path().join("sandbox.json");
+        fs::write(&description, serde_json::to_vec(&self.sandbox).unwrap()).unwrap();
+        let mut command = Command::new(&self.sandbox.keeper);
+        command.arg("run").arg(description);
+        command
+    }
+
     /// The paths in the upper directory, sorted.
     pub(crate) fn changed(&self) -> Vec<String> {
         let mut found = Vec::new();
