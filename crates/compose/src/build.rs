@@ -13,7 +13,7 @@ use crate::schema::bytes;
 pub struct Build {
     /// The directory or the URL of the files.
     pub context: String,
-    /// The Dockerfile, absolute or in the context.
+    /// The Dockerfile, absolute or in the context, if one is named.
     pub dockerfile: Option<String>,
     /// The text of a Dockerfile that is in no file.
     pub dockerfile_inline: Option<String>,

@@ -68,6 +68,18 @@ impl Error {
         self.place.as_ref()
     }
 
+    /// What may help.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match &self.kind {
+            ErrorKind::NoFile { .. } => "name a file with `-f`, or go to the directory of one",
+            ErrorKind::MissingVariable { .. } => {
+                "set it in the environment, or in a file `.env` beside the Compose file"
+            }
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+
     pub(crate) fn invalid(place: &Place, message: impl Into<String>) -> Self {
         ErrorKind::Invalid(message.into()).at(place)
     }

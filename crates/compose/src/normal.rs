@@ -7,7 +7,7 @@ use crate::node::{Key, Map, Node, Value};
 /// Where a service may name another one whose namespace it shares.
 const NAMESPACES: [&str; 5] = ["network_mode", "ipc", "pid", "uts", "cgroup"];
 
-/// Adds what is implied: networks, Dockerfiles, dependencies, the values that build arguments have in the environment.
+/// Adds what is implied: networks, dependencies, the values that build arguments have in the environment.
 pub(crate) fn normalize(document: &mut Node, variables: &Variables) {
     let place = document.place.clone();
     let Some(document) = document.as_map_mut() else { return };
@@ -47,13 +47,7 @@ fn add_network(service: &mut Node) -> bool {
 }
 
 fn complete_build(build: &mut Node, variables: &Variables) {
-    let place = build.place.clone();
-    let Some(build) = build.as_map_mut() else { return };
-    let given = |build: &Map, name: &str| build.get(name).is_some_and(|node| !node.is_null());
-    if !given(build, "dockerfile") && !given(build, "dockerfile_inline") {
-        build.insert(Key::new("dockerfile", &place), Node::string("Dockerfile", &place));
-    }
-    if let Some(args) = build.get_mut("args") {
+    if let Some(args) = build.as_map_mut().and_then(|build| build.get_mut("args")) {
         *args = with_values(args, variables);
     }
 }

@@ -26,6 +26,8 @@ pub struct Project {
     pub services: BTreeMap<String, Service>,
     /// The services that no profile brings into use.
     pub disabled: BTreeMap<String, Service>,
+    /// What variables stand for: the environment, and what `.env` adds to it.
+    pub variables: BTreeMap<String, String>,
     /// The variables that had no value where one was needed.
     pub unset_variables: Vec<UnsetVariable>,
 }
@@ -69,7 +71,8 @@ impl Project {
             nodes.iter().map(|(name, node)| (name.clone(), Service::of(name, node, &document))).collect()
         };
         let (services, disabled) = (services(&enabled), services(&disabled));
-        Ok(Self { name: found.name, files: found.files, services, disabled, unset_variables })
+        let (name, files, variables) = (found.name, found.files, scope.variables);
+        Ok(Self { name, files, services, disabled, variables, unset_variables })
     }
 
     /// The service of this name, in use or not.

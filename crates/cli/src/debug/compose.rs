@@ -33,7 +33,7 @@ pub(super) fn compose(request: &Value) -> Answer {
 fn described(build: &Build) -> Value {
     json!({
         "context": build.context,
-        "dockerfile": build.dockerfile,
+        "dockerfile": build.dockerfile.as_deref().or(build.dockerfile_inline.is_none().then_some("Dockerfile")),
         "dockerfile_inline": build.dockerfile_inline,
         "target": build.target,
         "args": build.args,

@@ -7,12 +7,12 @@ use crate::{Files, project};
 #[test]
 fn short_and_long_forms_say_the_same() {
     let short = project("services: {web: {build: ./app}}").unwrap();
-    let long = project("services: {web: {build: {context: app, dockerfile: Dockerfile}}}").unwrap();
+    let long = project("services: {web: {build: {context: app}}}").unwrap();
     let build = |project: &cartwheel_compose::Project| {
         let build = project.services["web"].build.as_ref().unwrap();
         (build.context.rsplit('/').next().unwrap().to_owned(), build.dockerfile.clone())
     };
-    assert_eq!(build(&short), ("app".to_owned(), Some("Dockerfile".to_owned())));
+    assert_eq!(build(&short), ("app".to_owned(), None));
     assert_eq!(build(&long), build(&short));
 }
 
