@@ -69,19 +69,26 @@ pub struct Images<'a> {
     store: &'a Store,
     registries: Option<&'a RegistryClient>,
     pull: bool,
+    own: &'a [Reference],
     found: Mutex<HashMap<(String, String), Image>>,
 }
 
 impl<'a> Images<'a> {
     /// The images of `store`.
     pub fn new(store: &'a Store) -> Self {
-        Self { store, registries: None, pull: false, found: Mutex::default() }
+        Self { store, registries: None, pull: false, own: &[], found: Mutex::default() }
     }
 
     /// The images of the store and of registries. With `pull`, registries are asked for what is here, too.
     #[must_use]
     pub fn with_registries(self, registries: &'a RegistryClient, pull: bool) -> Self {
         Self { registries: Some(registries), pull, ..self }
+    }
+
+    /// Images of the store that no registry is asked for.
+    #[must_use]
+    pub fn with_own(self, own: &'a [Reference]) -> Self {
+        Self { own, ..self }
     }
 
     /// Where layers can be had that the store lacks.
@@ -126,7 +133,8 @@ impl<'a> Images<'a> {
         platform: &Platform,
         failed: &dyn Fn(cartwheel_oci::Error) -> Error,
     ) -> Result<Image> {
-        if let Some(record) = self.store.get(&ImageRecord::key(name)).filter(|_| !self.pull) {
+        let asks = self.pull && !self.own.contains(name);
+        if let Some(record) = self.store.get(&ImageRecord::key(name)).filter(|_| !asks) {
             match Image::read(self.store, &record.manifest, platform) {
                 // The registry may have it for this platform, as Docker takes it.
                 Err(error) if is_of_other_platform(&error) && self.registries.is_some() => {}

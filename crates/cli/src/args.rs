@@ -1,5 +1,7 @@
 //! The command line as the user wrote it. `docker buildx build` users find their flags under their names.
 
+mod compose;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,6 +10,8 @@ use cartwheel_oci::{Platform, Reference};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::location::Location;
+pub(crate) use compose::{ComposeArguments, ComposeBuildArguments, ComposeCommand, ComposeConfigArguments};
+
 use crate::outputs::{AnnotationSpec, OutputSpec};
 
 /// Builds container images for Python services: wheels become layers directly.
@@ -53,6 +57,7 @@ pub(crate) enum Command {
     /// cached (done before), spliced (wheels become layers), copied (files become a layer), config (no file changes), or sandbox (it
     /// has to be run), and why.
     Plan(Box<BuildArguments>),
+    Compose(ComposeArguments),
     /// List the images in the local store
     Images(ImagesArguments),
     Push(PushArguments),
@@ -95,7 +100,7 @@ pub(crate) enum DebugCommand {
 /// order), installs what they ask for on top of the base image, copies the project to /app, and starts its ASGI application
 /// with uvicorn. The image is kept in the local store; --push, --load and --output also bring it elsewhere. Prints the
 /// image's digest.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that buildx has")]
 pub(crate) struct BuildArguments {
     /// The build context: a directory, or - for a tar (or a Dockerfile) on standard input
@@ -182,10 +187,26 @@ pub(crate) struct BuildArguments {
     /// Print an intermediate form instead of building
     #[arg(long, value_enum, hide = true)]
     pub(crate) emit: Option<Emit>,
+
+    /// The Dockerfile itself, which only a Compose file can say
+    #[arg(skip)]
+    pub(crate) inline: Option<InlineDockerfile>,
+
+    /// Images that were built just before, which no registry is asked for
+    #[arg(skip)]
+    pub(crate) own_images: Vec<Reference>,
+}
+
+/// A Dockerfile that is in no file of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct InlineDockerfile {
+    /// What it is called in messages.
+    pub(crate) name: String,
+    pub(crate) text: String,
 }
 
 /// What only a bare project has to be told; each is said by a Dockerfile, if there is one.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Project without a Dockerfile")]
 pub(crate) struct ProjectArguments {
     /// Base image: oci-layout://DIR[:TAG], oci-archive://FILE[:TAG], or an image's name [default: python:3.13-slim]
@@ -224,7 +245,7 @@ impl ProjectArguments {
 }
 
 /// What commands see that have to be run, because they are no installs.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Commands that have to be run")]
 pub(crate) struct RunArguments {
     /// Secret for RUN --mount=type=secret: id=NAME[,src=FILE|,env=VARIABLE]; may be given several times
@@ -426,9 +447,10 @@ pub(crate) struct InspectArguments {
     pub(crate) platform: Option<Platform>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum ProgressMode {
     /// Bars on a terminal, lines elsewhere
+    #[default]
     Auto,
     /// One line per step
     Plain,

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod build;
+mod compose;
 mod copy;
 mod images;
 mod inspect;
@@ -13,6 +14,7 @@ mod tag;
 mod validate;
 
 pub(crate) use build::{build, plan};
+pub(crate) use compose::compose;
 pub(crate) use copy::copy;
 pub(crate) use images::images;
 pub(crate) use inspect::inspect;

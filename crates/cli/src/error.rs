@@ -38,6 +38,11 @@ impl Failure {
         self
     }
 
+    /// The same failure as the cause of another one.
+    pub(crate) fn within(self, message: String) -> Self {
+        Self { error: Box::new(Outer { message, source: self.error }), ..self }
+    }
+
     /// A file that could not be read or written.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -82,6 +87,21 @@ struct IoFailure {
     action: &'static str,
     path: std::path::PathBuf,
     source: io::Error,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Outer {
+    message: String,
+    source: Box<dyn Error>,
+}
+
+impl From<cartwheel_compose::Error> for Failure {
+    fn from(error: cartwheel_compose::Error) -> Self {
+        let is_io = matches!(error.kind(), cartwheel_compose::ErrorKind::Io { .. });
+        let code = if is_io { ENVIRONMENT } else { USER };
+        Self { code, hints: error.hints(), error: Box::new(error) }
+    }
 }
 
 impl From<cartwheel_build::Error> for Failure {

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Build(build) => commands::build(&build, &arguments.registries),
         Command::Plan(build) => commands::plan(&build, &arguments.registries),
+        Command::Compose(compose) => commands::compose(&compose, &arguments.registries),
         Command::Images(images) => commands::images(&images),
         Command::Push(push) => commands::push(&push, &arguments.registries),
         Command::Pull(pull) => commands::pull(&pull, &arguments.registries),

@@ -131,8 +131,14 @@ impl<'a> Session<'a> {
         self.arguments.platforms.clone()
     }
 
+    fn images(&self) -> Images<'_> {
+        Images::new(self.store)
+            .with_registries(self.client, self.arguments.pull)
+            .with_own(&self.arguments.own_images)
+    }
+
     fn build_for(&self, platform: &Platform) -> Result<Built, Failure> {
-        let images = Images::new(self.store).with_registries(self.client, self.arguments.pull);
+        let images = self.images();
         let graph = self.graph(platform, &images)?;
         let workshop = Workshop { store: self.store, images: &images, contexts: &self.origin.contexts };
         Ok(execute(&workshop, &graph, &self.options(), self.progress)?)
@@ -188,7 +194,7 @@ impl<'a> Session<'a> {
 
     fn emit(&self, emit: Emit) -> Result<(), Failure> {
         for platform in self.platforms() {
-            let images = Images::new(self.store).with_registries(self.client, self.arguments.pull);
+            let images = self.images();
             let graph = self.graph(&platform, &images)?;
             match emit {
                 Emit::Graph => print!("{graph}"),

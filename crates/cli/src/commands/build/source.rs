@@ -134,6 +134,11 @@ fn dockerfile(
     store: &Store,
 ) -> Result<Option<(String, String, Contexts)>, Failure> {
     let is_stdin = |path: &Path| path == Path::new("-");
+    if let Some(inline) = &arguments.inline {
+        let (ignore, _) = read_ignore(&arguments.context, None)?;
+        let tree = ContextTree::of_folder(store, &arguments.context, &ignore, SystemTime::now())?;
+        return Ok(Some((inline.name.clone(), inline.text.clone(), Contexts::of_dockerfile(Some(tree)))));
+    }
     if is_stdin(&arguments.context) {
         return from_stdin(arguments, store).map(Some);
     }
@@ -156,6 +161,9 @@ fn from_stdin(arguments: &BuildArguments, store: &Store) -> Result<(String, Stri
 
 /// A context that has its Dockerfile in it: an archive on standard input, a repository. No ignore file is read, as in Docker.
 fn from_tree(arguments: &BuildArguments, tree: ContextTree) -> Result<(String, String, Contexts), Failure> {
+    if let Some(inline) = &arguments.inline {
+        return Ok((inline.name.clone(), inline.text.clone(), Contexts::of_dockerfile(Some(tree))));
+    }
     let file = arguments.file.as_deref().unwrap_or(Path::new("Dockerfile"));
     let name = file.display().to_string();
     let text = if file == Path::new("-") {
