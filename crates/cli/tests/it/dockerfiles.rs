@@ -98,9 +98,9 @@ fn an_install_of_what_is_there_needs_no_layer_and_other_commands_are_refused() {
     let file = Dockerfile::new("FROM base\nRUN true && rm -rf /root/.cache/pip\n");
     assert_eq!(file.image(&[]).layers().len(), 1);
     file.project.write("context/Dockerfile", "FROM base\n\nRUN apt-get update\n");
-    let message = file.failure(&[]);
+    let message = file.failure(&["--output", "type=oci,dest=none,tar=false"]);
     assert!(message.contains("Dockerfile:3: ") && message.contains("`apt-get`"), "{message}");
-    assert!(!file.project.path("out/blobs/tmp").exists());
+    assert!(!file.project.path("none").exists(), "nothing is written until all is made");
     let (code, plan, _) = file.run("plan", &[]);
     assert_eq!(code, 0);
     assert!(
@@ -146,10 +146,21 @@ fn mistakes_are_shown_where_they_are() {
         "{message}"
     );
     file.project.write("context/Dockerfile", "FROM base\nCOPY --from=later / /\nFROM base AS later\n");
-    file.failure(&["--target", "0"]);
+    let message = file.failure(&["--target", "0"]);
+    assert!(message.contains("Dockerfile:1:1") && message.contains("there is no stage `0`"), "{message}");
+    assert!(message.contains("hint: there are `later`"), "{message}");
     let (code, _, message) = file.run("build", &["--base", "base", "-f", "context/Dockerfile"]);
     assert_eq!(code, 1);
     assert!(message.contains("`--base` says how to build a project without a Dockerfile"), "{message}");
+}
+
+#[test]
+fn a_requirements_file_that_the_stage_lacks_is_named_with_its_line() {
+    let pip = "COPY --chmod=755 <<pip /usr/local/bin/pip\n#!/usr/local/bin/python3\npip\n";
+    let text = format!("FROM base\n{pip}WORKDIR /app\nRUN pip install -r none.txt\n");
+    let message = Dockerfile::new(&text).failure(&[]);
+    let expected = "Dockerfile:6: [4/4] RUN pip install -r none.txt\n  caused by: requirements file `/app/none.txt` is not there\n";
+    assert!(message.ends_with(expected), "{message}");
 }
 
 #[test]
