@@ -21,8 +21,8 @@
 //!     └── tmp/<diff ID>/          being extracted by who has the lock
 //! ```
 //!
-//! A layer is extracted under its lock into `tmp`, checked against its diff ID as it is read, and renamed into `layers`: it is
-//! there whole or not at all. A second process that wants the same layer waits for the lock and finds the layer made. What is
+//! A layer is extracted under its lock into `tmp`, checked against its diff ID as it is read, flushed, and renamed into
+//! `layers`: it is there whole or not at all. A second process that wants the same layer waits for the lock and finds the layer made. What is
 //! in `tmp` under a lock that nobody holds was left by a process that is gone: [`Snapshots::open`] removes it. Who uses a
 //! snapshot shares its lock, so that nobody removes it meanwhile.
 //!

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use cartwheel_oci::{DiffId, Layer};
 use cartwheel_store::{Blob, Digest};
 use rayon::prelude::*;
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens, syncfs};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -157,6 +157,8 @@ impl Snapshots {
             return Err(ErrorKind::DiffId { expected: diff_id, found: written.diff_id }.into());
         }
         let facts = Facts { size: unpack.size(), shortfall: unpack.finish()? };
+        // A power failure must not leave a layer that looks whole and whose files are empty.
+        File::open(&path).and_then(|file| Ok(syncfs(file)?)).map_err(Error::io("flush", &path))?;
         self.write_facts(name, &facts)?;
         let target = self.extracted(name);
         fs::rename(&path, &target).map_err(Error::io("publish", &target))

@@ -290,7 +290,7 @@ fn below(tree: &Tree) -> Tree {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn a_tree_comes_back_from_disk(tree in trees::trees()) {
