@@ -354,11 +354,10 @@ impl Unpack {
         if (found.st_uid, found.st_gid) != (entry.uid, entry.gid) {
             self.count_owner(place.set_owner(entry.uid, entry.gid))?;
         }
-        if entry.xattrs.is_empty() {
-        } else if kind == FileType::RegularFile {
-            self.set_attributes(place.open_file()?, entry)?;
-        } else {
-            self.shortfall.attributes += entry.xattrs.len() as u64;
+        match kind {
+            _ if entry.xattrs.is_empty() => {}
+            FileType::RegularFile => self.set_attributes(place.open_file()?, entry)?,
+            _ => self.shortfall.attributes += entry.xattrs.len() as u64,
         }
         Ok(place.set_permissions(Permissions::of(entry), kind)?)
     }
