@@ -18,6 +18,7 @@ const PACKAGES: &[&str] = &[
     "podman",
     "runc",
     "skopeo",
+    "uidmap",
     "umoci",
     "util-linux",
     "zstd",

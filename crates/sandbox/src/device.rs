@@ -9,7 +9,7 @@ use rustix::mount::MountAttrFlags;
 use crate::mounts::{self, INERT};
 use crate::points::{Kind, Points};
 use crate::root::mount;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Mount, Sandbox};
 use crate::{Error, Result, overlay};
 
 /// A character device that every process may use.
@@ -88,8 +88,12 @@ impl Devices {
             symlink(*target, Path::new("/dev").join(name)).map_err(Error::io("create", name))?;
         }
         self.mount_terminals()?;
-        let size = sandbox.shm_size.to_string();
-        mount("/dev/shm", "tmpfs", &[("mode", "1777"), ("size", &size)], INERT)?;
+        let is_given = |mount: &Mount| mount.target() == Path::new("/dev/shm");
+        // As Docker's builder: what the caller mounts there is in its place, not over it.
+        if !sandbox.mounts.iter().any(is_given) {
+            let size = sandbox.shm_size.to_string();
+            mount("/dev/shm", "tmpfs", &[("mode", "1777"), ("size", &size)], INERT)?;
+        }
         mount("/dev/mqueue", "mqueue", &[], INERT)
     }
 

@@ -1,7 +1,7 @@
 //! What a sandbox is, as a value.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,15 @@ pub enum Mount {
         /// Its group.
         gid: u32,
     },
+}
+
+impl Mount {
+    /// Where it is seen.
+    pub(crate) fn target(&self) -> &Path {
+        match self {
+            Self::Bind { target, .. } | Self::Tmpfs { target, .. } | Self::File { target, .. } => target,
+        }
+    }
 }
 
 /// What a sandbox sees of the network.

@@ -19,6 +19,7 @@ mod project;
 mod registries;
 mod repositories;
 mod resolved;
+mod running;
 
 #[test]
 fn no_test_file_is_forgotten() {

@@ -10,7 +10,7 @@ use super::rows::Rows;
 use crate::layer::{
     self, Content, ContentDigest, Entry, Kind, LayerError, Member, ReadEntry, ReadKind, Tree, Written,
 };
-use crate::links::join;
+use crate::links::{LINK_LIMIT, join};
 
 /// What one layer has, removes and links.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +121,7 @@ pub type Extract = fn(&[u8]) -> Option<String>;
 const LARGEST_EXTRACT: u64 = 16 << 20;
 
 impl Record for LayerFacts {
-    const KIND: &'static str = "below-2";
+    const KIND: &'static str = "below-3";
 }
 
 impl LayerFacts {
@@ -139,10 +139,9 @@ impl LayerFacts {
         let written = layer::read(layer, |entry, content| {
             let extract = interesting(&entry.path).filter(|_| entry.size <= LARGEST_EXTRACT);
             match read_kind(entry, content, extract)? {
-                Found::Link(target) => facts.add_link(&entry.path, target),
+                Found::Link(target) => facts.add_link(&entry.path, target, permissions(entry)),
                 Found::Node(kind) => {
-                    let ReadEntry { mode, uid, gid, mtime, .. } = *entry;
-                    let permissions = Permissions { mode, uid, gid, mtime };
+                    let permissions = permissions(entry);
                     facts.add(&entry.path, Node { kind, permissions, xattrs: entry.xattrs.clone() });
                 }
             }
@@ -162,7 +161,7 @@ impl LayerFacts {
             position += header.len() as u64;
             let extract = interesting(path);
             match tree_kind(&entry.kind, position, extract)? {
-                Found::Link(target) => facts.add_link(path, target),
+                Found::Link(target) => facts.add_link(path, target, described(entry)),
                 Found::Node(kind) => facts.add(path, node(kind, entry)),
             }
             let size = entry.kind.content().map_or(0, Content::size);
@@ -194,8 +193,17 @@ impl LayerFacts {
         }
     }
 
-    fn add_link(&mut self, path: &str, target: String) {
+    /// Adds another name of a file. Who unpacks the layer gives the file what the link's entry says of mode, owner and time.
+    fn add_link(&mut self, path: &str, target: String, permissions: Permissions) {
         self.nodes.remove(path);
+        let mut first = target.as_str();
+        for _ in 0..LINK_LIMIT {
+            let Some(next) = self.links.get(first) else { break };
+            first = next;
+        }
+        if let Some(node) = self.nodes.get_mut(first).filter(|node| !node.is_directory()) {
+            node.permissions = permissions;
+        }
         self.links.insert(path.to_owned(), target);
     }
 }
@@ -234,10 +242,18 @@ fn read_content(content: &mut dyn Read, extract: Option<Extract>) -> io::Result<
     Ok((Digest::of_reader(content)?, None))
 }
 
+fn permissions(entry: &ReadEntry) -> Permissions {
+    let ReadEntry { mode, uid, gid, mtime, .. } = *entry;
+    Permissions { mode, uid, gid, mtime }
+}
+
+fn described(entry: &Entry) -> Permissions {
+    let Entry { mode, uid, gid, mtime, .. } = *entry;
+    Permissions { mode: mode & 0o7777, uid, gid, mtime }
+}
+
 fn node(kind: NodeKind, entry: &Entry) -> Node {
-    let Entry { uid, gid, mtime, .. } = *entry;
-    let permissions = Permissions { mode: entry.mode & 0o7777, uid, gid, mtime };
-    Node { kind, permissions, xattrs: entry.xattrs.clone() }
+    Node { kind, permissions: described(entry), xattrs: entry.xattrs.clone() }
 }
 
 fn tree_kind(kind: &Kind, offset: u64, extract: Option<Extract>) -> Result<Found, LayerError> {
