@@ -114,8 +114,7 @@ pub use instruction::{
 };
 pub use lex::{Expansion, Lexer, expand, expand_words};
 pub use lint::{
-    ContextFile, Edit, Example, Finding, Lint, LintContext, LintOptions, LintSettings, Rule, Severity, fix,
-    lint, lint_rules,
+    ContextFile, Example, Finding, Lint, LintContext, LintOptions, Rule, Severity, fix, lint, lint_rules,
 };
 pub use platform::Platform;
 pub use span::{Position, Span, Word};

@@ -28,24 +28,25 @@
 mod advice;
 mod context;
 mod fix;
+mod litter;
 mod report;
 mod rule;
 mod rules;
+mod scene;
 mod script;
 mod settings;
 mod walk;
 
-use std::collections::BTreeMap;
-
-use crate::diagnostic::Diagnostic;
-use crate::step::{EvaluateOptions, StageConfig};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::span::Span;
+use crate::step::{EvaluateOptions, NeededStage, StageConfig};
 use crate::syntax::check_directive;
 
 pub use context::{ContextFile, LintContext};
 pub use fix::fix;
-pub use report::{Edit, Finding};
+pub use report::Finding;
 pub use rule::{Example, Rule, Severity, lint_rules};
-pub use settings::LintSettings;
+pub(crate) use settings::LintSettings;
 
 use report::Report;
 
@@ -54,12 +55,18 @@ use report::Report;
 pub struct LintOptions {
     /// What a build would be asked for. Without a target, all stages are checked.
     pub evaluate: EvaluateOptions,
-    /// The configs of the images that stages are `FROM`, by stage, as far as they are known; the others have only a
-    /// search path.
-    pub bases: BTreeMap<usize, StageConfig>,
-    /// The build context, if there is one. Without it, only BuildKit's rules are asked.
+    /// The build context, if there is one.
     pub context: Option<LintContext>,
+    /// Whether advice is asked for, which takes a context.
+    pub advice: bool,
 }
+
+/// Gives the config of the image that a stage is built upon; nothing if that is not known. Then variables that nothing
+/// in the file sets may be the image's, and are not told of.
+type ConfigOf<'a> = &'a dyn Fn(&NeededStage) -> Option<StageConfig>;
+
+/// The build argument that says what `# check=` would, and counts instead.
+const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// What a check comes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,22 +75,29 @@ pub struct Lint {
     pub findings: Vec<Finding>,
     /// What a build would stop at.
     pub error: Option<Diagnostic>,
-    /// What `# check=` says at the top.
-    pub settings: LintSettings,
+    /// Whether `# check=error=true` makes an error of findings.
+    pub is_strict: bool,
 }
 
 /// Checks a Dockerfile.
-pub fn lint(text: &str, options: &LintOptions) -> Lint {
-    let settings = LintSettings::parse(&check_directive(text).unwrap_or_default()).unwrap_or_default();
+pub fn lint(text: &str, options: &LintOptions, config_of: ConfigOf<'_>) -> Lint {
+    let given = options.evaluate.build_args.get(CHECK).cloned().or_else(|| check_directive(text));
+    let settings = match LintSettings::parse(&given.unwrap_or_default()) {
+        Ok(settings) => settings,
+        Err(problem) => {
+            let error = Diagnostic::new(Code::Directive, problem, Span::default());
+            return Lint { error: Some(error), ..Lint::default() };
+        }
+    };
     let mut report = Report::new(settings);
-    let error = match walk::walk(text, options, &mut report) {
+    let error = match walk::walk(text, options, config_of, &mut report) {
         Ok(scene) => {
-            if let Some(context) = &options.context {
+            if let Some(context) = options.context.as_ref().filter(|_| options.advice) {
                 advice::advise(&scene, context, &mut report);
             }
             None
         }
-        Err(diagnostic) => Some(*diagnostic),
+        Err(diagnostic) => Some(diagnostic),
     };
-    Lint { findings: report.findings, error, settings: report.settings }
+    Lint { findings: report.findings, error, is_strict: report.settings.error }
 }

@@ -340,7 +340,8 @@ impl<'a> StageTable<'a> {
         texts.into_iter().map(|text| parse_trigger(text, stage)).collect()
     }
 
-    fn needed(&self, index: usize) -> NeededStage {
+    /// A stage as those are told of it who find its base.
+    pub(crate) fn needed(&self, index: usize) -> NeededStage {
         let stage = self.dockerfile.stages.get(index);
         let resolved = self.stages.get(index);
         NeededStage {

@@ -62,7 +62,9 @@ fn text(request: &Value) -> Result<String, Box<dyn std::error::Error>> {
 
 /// What BuildKit's rules find, if all bases have a search path and nothing else.
 pub(super) fn lint(request: &Value) -> Answer {
-    let lint = cartwheel_dockerfile::lint(&text(request)?, &LintOptions::default());
+    let lint = cartwheel_dockerfile::lint(&text(request)?, &LintOptions::default(), &|_| {
+        Some(StageConfig::default())
+    });
     let findings = lint.findings.iter().map(
         |finding| json!({ "rule": finding.rule.name, "line": finding.lines.0, "detail": finding.message }),
     );

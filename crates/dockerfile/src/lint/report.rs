@@ -19,16 +19,16 @@ pub struct Finding {
     /// The first and last line; 0 if it is about no line.
     pub lines: (usize, usize),
     /// What mends it without changing what the file means, if that is possible. One of the changes is enough.
-    pub fixes: Vec<Vec<Edit>>,
+    pub(super) fixes: Vec<Vec<Edit>>,
 }
 
 /// A change of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
+pub(super) struct Edit {
     /// What goes.
-    pub span: Span,
+    pub(super) span: Span,
     /// What comes in its place.
-    pub text: String,
+    pub(super) text: String,
 }
 
 /// Where a finding is, and the comments above, which may switch rules off.

@@ -1,6 +1,6 @@
 //! What a rule is, and the table of all of them.
 
-use crate::lint::rules;
+use crate::lint::{advice, rules};
 
 /// A rule.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +54,41 @@ impl Example {
     }
 }
 
-/// All rules by name, those of BuildKit first.
-pub fn lint_rules() -> &'static [&'static Rule] {
-    rules::ALL
+impl Rule {
+    /// Its name as addresses have it: `from-as-casing`.
+    pub fn slug(&self) -> String {
+        let chars: Vec<char> = self.name.chars().collect();
+        let mut slug = String::new();
+        for (index, char) in chars.iter().enumerate() {
+            let before = index.checked_sub(1).and_then(|before| chars.get(before));
+            let is_lower = |char: Option<&char>| char.is_some_and(char::is_ascii_lowercase);
+            // A word begins at a capital behind a small letter, and at the last of several capitals.
+            if before.is_some()
+                && char.is_ascii_uppercase()
+                && (is_lower(before) || is_lower(chars.get(index + 1)))
+            {
+                slug.push('-');
+            }
+            slug.push(char.to_ascii_lowercase());
+        }
+        slug
+    }
+}
+
+/// All rules, those of BuildKit first.
+pub fn lint_rules() -> impl Iterator<Item = &'static Rule> {
+    rules::ALL.iter().copied().chain(advice::rules())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_those_of_buildkit() {
+        let slug = |name: &str| lint_rules().find(|rule| rule.name == name).map(Rule::slug);
+        assert_eq!(slug("FromAsCasing").as_deref(), Some("from-as-casing"));
+        assert_eq!(slug("JSONArgsRecommended").as_deref(), Some("json-args-recommended"));
+        assert_eq!(slug("SecretsUsedInArgOrEnv").as_deref(), Some("secrets-used-in-arg-or-env"));
+    }
 }

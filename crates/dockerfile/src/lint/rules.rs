@@ -1,4 +1,4 @@
-//! The rules, one file each.
+//! The rules of BuildKit, one file each.
 
 pub(super) mod consistent_instruction_casing;
 pub(super) mod copy_ignored_file;
@@ -26,7 +26,7 @@ use crate::instruction::{Instruction, InstructionKind};
 use crate::lint::report::Edit;
 use crate::lint::rule::Rule;
 
-/// All rules.
+/// All of them.
 pub(super) static ALL: &[&Rule] = &[
     &consistent_instruction_casing::RULE,
     &copy_ignored_file::RULE,

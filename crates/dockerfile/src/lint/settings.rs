@@ -7,9 +7,9 @@ use crate::syntax::{check_comment, is_bool};
 
 /// The options of `# check=skip=…;error=…;experimental=…`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LintSettings {
+pub(crate) struct LintSettings {
     /// Whether a finding makes the check fail, whatever its severity is.
-    pub error: bool,
+    pub(crate) error: bool,
     skip: Names,
     experimental: Names,
 }
@@ -44,7 +44,7 @@ impl Names {
 impl LintSettings {
     /// Reads the options as BuildKit does: they end at the first space, and of an option that is given twice the last
     /// counts.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.split(' ').next().unwrap_or_default();
         let mut settings = Self::default();
         if text.trim().is_empty() {

@@ -5,6 +5,7 @@
 mod arguments;
 mod config;
 mod errors;
+mod lint;
 mod properties;
 mod runs;
 mod stages;

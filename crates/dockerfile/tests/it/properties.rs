@@ -1,7 +1,8 @@
 //! Whatever the text is, reading it ends, and every place lies in it.
 
 use cartwheel_dockerfile::{
-    Dockerfile, EvaluateOptions, Node, Span, StageConfig, Syntax, evaluate_stage, needed_stages,
+    Dockerfile, EvaluateOptions, LintOptions, Node, Span, StageConfig, Syntax, evaluate_stage, fix, lint,
+    needed_stages,
 };
 use proptest::prelude::*;
 
@@ -58,6 +59,45 @@ fn text() -> impl Strategy<Value = String> {
     .prop_map(|pieces| pieces.concat())
 }
 
+/// Lines that are right, most of them with something to mend.
+const LINES: &[&str] = &[
+    "from a as Stage",
+    "FROM a as b",
+    "FROM b AS c",
+    "# a comment",
+    "",
+    "env A b",
+    "ENV A 'b c' \"$D\"",
+    "LABEL a b\\ c $A",
+    "ENV A b \\\n\n  # c\n  d",
+    "EXPOSE 1/TCP 2:3 4",
+    "run true \\\n\n && false",
+    "RUN <<E\nrun as\n\n# x\nE",
+    "COPY --from=STAGE a b",
+    "onbuild env A b",
+    "ARG A=1 b",
+    "CMD a",
+];
+
+fn dockerfile() -> impl Strategy<Value = String> {
+    let lines = proptest::collection::vec(proptest::sample::select(LINES), 1..12);
+    let start = proptest::sample::select(&["", "# escape=`\n", "# check=skip=FromAsCasing\n"][..]);
+    (start, lines).prop_map(|(start, lines)| format!("{start}FROM a\n{}\n", lines.join("\n")))
+}
+
+/// Everything that an image of the last stage would show, and the comments and heredocs.
+fn shown(text: &str) -> (Vec<Option<String>>, StageConfig, Vec<String>, Vec<String>) {
+    let (dockerfile, _) = Dockerfile::parse(text);
+    let index = dockerfile.stages.len() - 1;
+    let evaluated =
+        evaluate_stage(&dockerfile, index, StageConfig::default(), &EvaluateOptions::default()).unwrap();
+    let steps = evaluated.steps.into_iter().map(|step| step.created_by).collect();
+    let comments =
+        text.lines().filter(|line| line.trim_start().starts_with('#')).map(str::to_owned).collect();
+    let heredocs = Syntax::parse(text).0.nodes.into_iter().flat_map(|node| node.heredocs);
+    (steps, evaluated.config, comments, heredocs.map(|heredoc| heredoc.content).collect())
+}
+
 fn spans(node: &Node) -> Vec<Span> {
     let mut spans = vec![node.span, node.keyword.span];
     spans.extend(node.flags.iter().chain(&node.arguments).map(|word| word.span));
@@ -104,6 +144,28 @@ proptest! {
             for diagnostic in wrong.into_iter().flatten() {
                 prop_assert!(lies_in(diagnostic.span, &text), "{diagnostic:?}");
             }
+        }
+    }
+
+    #[test]
+    fn checks_end_and_find_places_in_the_text(text in text()) {
+        let lint = lint(&text, &LintOptions::default(), &|_| Some(StageConfig::default()));
+        for finding in &lint.findings {
+            prop_assert!(lies_in(finding.span, &text), "{finding:?}");
+            prop_assert!(finding.lines.0 <= finding.lines.1 && finding.lines.1 <= text.lines().count());
+        }
+        let (fixed, count) = fix(&text, &lint.findings, &EvaluateOptions::default());
+        prop_assert_eq!(fixed == text, count == 0);
+    }
+
+    #[test]
+    fn what_is_mended_means_the_same(text in dockerfile()) {
+        let options = LintOptions::default();
+        let findings = |text: &str| lint(text, &options, &|_| Some(StageConfig::default())).findings;
+        let (fixed, count) = fix(&text, &findings(&text), &options.evaluate);
+        prop_assert!(findings(&fixed).len() <= findings(&text).len());
+        if count > 0 {
+            prop_assert_eq!(shown(&text), shown(&fixed));
         }
     }
 

@@ -21,8 +21,7 @@ pub(in crate::lint) fn check(instruction: &Instruction, config: &StageConfig, re
     if !command.is_exec && config.shell.is_empty() {
         let keyword = &instruction.keyword.value;
         let message = format!(
-            "JSON arguments recommended for {} to prevent unintended behavior related to OS signals",
-            keyword
+            "JSON arguments recommended for {keyword} to prevent unintended behavior related to OS signals"
         );
         report.add(&RULE, instruction.into(), message);
     }
