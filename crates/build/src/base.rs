@@ -141,9 +141,6 @@ impl<'a> Images<'a> {
                 image => return image.map_err(failed),
             }
         }
-        let Some(registries) = self.registries else {
-            return Err(ErrorKind::BaseNotLocal { reference: name.familiar() }.into());
-        };
         let key = Key::<ResolvedRecord>::new().with("name", name).with("platform", platform);
         let kept = self.store.get(&key).filter(|_| !self.pull);
         if let Some(kept) = kept
@@ -151,6 +148,9 @@ impl<'a> Images<'a> {
         {
             return Ok(image);
         }
+        let Some(registries) = self.registries else {
+            return Err(ErrorKind::BaseNotLocal { reference: name.familiar() }.into());
+        };
         let repository = registries.repository(name);
         let descriptor = repository.resolve(name).map_err(failed)?;
         let manifest = Image::pick(&repository, &descriptor, platform).map_err(failed)?;

@@ -103,7 +103,7 @@ pub use images::{
 pub use install::{InstallPlan, PackRecord, PackedLayer};
 pub use installed::Installed;
 pub use interpreter::Interpreter;
-pub use lower::{DockerfileSource, NamedContext, ProjectOptions, lower_dockerfile, lower_project};
+pub use lower::{DockerfileSource, NamedContext, ProjectOptions, inherited, lower_dockerfile, lower_project};
 pub use pack::{Parcel, pack};
 pub use packages::{Epoch, LayerRecord, Prepared, layer_of, parcels, tree_of};
 pub use plan::{Plan, PlannedStep, StepState};

@@ -18,6 +18,7 @@ use cartwheel_dockerfile::{
 use cartwheel_oci::{ImageConfig, Platform};
 use cartwheel_transfer::redact;
 
+pub use config::inherited;
 pub use project::{ProjectOptions, lower_project};
 
 use crate::base::BaseReference;
@@ -89,7 +90,7 @@ impl Lowering<'_> {
                 let Some(reference) = self.image(stage)? else { continue };
                 let config = (self.config_of)(&reference, &self.platform(stage))
                     .map_err(|source| self.placed(stage, &reference, source))?;
-                let triggers = config::inherited(&config).on_build;
+                let triggers = inherited(&config).on_build;
                 found_triggers |= !triggers.is_empty();
                 self.options.triggers.insert(stage.index, triggers);
                 self.bases.insert(stage.index, (reference, config));
@@ -134,7 +135,7 @@ impl Lowering<'_> {
             let (base, inherited, runtime) = match (&stage.base, self.bases.get(&stage.index)) {
                 (_, Some((reference, config))) => {
                     let runtime = config.config.clone();
-                    (StageBase::Image(reference.clone()), config::inherited(config), runtime)
+                    (StageBase::Image(reference.clone()), inherited(config), runtime)
                 }
                 (dockerfile::StageBase::Stage(index), None) => {
                     let (config, runtime) = configs.get(index).cloned().unwrap_or_default();

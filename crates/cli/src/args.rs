@@ -57,6 +57,8 @@ pub(crate) enum Command {
     /// cached (done before), spliced (wheels become layers), copied (files become a layer), config (no file changes), or sandbox (it
     /// has to be run), and why.
     Plan(Box<BuildArguments>),
+    #[command(visible_alias = "lint")]
+    Check(CheckArguments),
     Compose(ComposeArguments),
     /// List the images in the local store
     Images(ImagesArguments),
@@ -184,6 +186,14 @@ pub(crate) struct BuildArguments {
     #[command(flatten)]
     pub(crate) run: RunArguments,
 
+    /// Check the Dockerfile instead of building, by the rules of `docker build --check`
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// What to do instead of building: check, or check,format=json
+    #[arg(long, value_name = "METHOD", default_value = "build")]
+    pub(crate) call: Call,
+
     /// Print an intermediate form instead of building
     #[arg(long, value_enum, hide = true)]
     pub(crate) emit: Option<Emit>,
@@ -203,6 +213,115 @@ pub(crate) struct InlineDockerfile {
     /// What it is called in messages.
     pub(crate) name: String,
     pub(crate) text: String,
+}
+
+/// Check a Dockerfile: what could go wrong, and what costs time and space.
+///
+/// Asks all rules of `docker build --check`, under their names, and rules of its own about speed and size, which are advice.
+/// Nothing is built and nothing is downloaded. Exits with 1 if there is a warning or the file cannot be built; advice does not
+/// count unless --error names its rule. `# check=skip=RULE` in the file, or in a comment right above an instruction, switches a rule off.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The build context: a directory, or - for a Dockerfile on standard input
+    #[arg(default_value = ".")]
+    pub(crate) context: PathBuf,
+
+    /// Dockerfile [default: CONTEXT/Dockerfile]; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Check only the stages that this one needs
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) target: Option<String>,
+
+    /// Value of an ARG; without =, that of the environment variable; may be given several times
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    pub(crate) build_args: Vec<String>,
+
+    /// Another context for COPY --from and FROM, as for `cartwheel build`
+    #[arg(long = "build-context", value_name = "NAME=VALUE")]
+    pub(crate) build_contexts: Vec<KeyValue>,
+
+    /// Platform of the image [default: this machine's]
+    #[arg(long)]
+    pub(crate) platform: Option<Platform>,
+
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+
+    /// Rules of advice that make the check fail, or all; separated by commas
+    #[arg(long = "error", value_name = "RULE", value_delimiter = ',')]
+    pub(crate) errors: Vec<String>,
+
+    /// Mend in the file what can be mended without changing its meaning
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) fix: bool,
+
+    /// Say what a rule asks for and why, with examples, and check nothing; all lists the rules
+    #[arg(long, value_name = "RULE")]
+    pub(crate) explain: Option<String>,
+}
+
+impl BuildArguments {
+    /// Whether nothing is to be built.
+    pub(crate) fn is_check(&self) -> bool {
+        self.check || self.call != Call::Build
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// As `docker build --check` prints it
+    Text,
+    /// As `docker build --call=check,format=json` prints it
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of GitHub workflows
+    Github,
+}
+
+/// What `--call` asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// A build.
+    #[default]
+    Build,
+    /// A check.
+    Check {
+        /// How it is printed.
+        format: CheckFormat,
+        /// Whether it succeeds whatever is found.
+        ignore_status: bool,
+    },
+}
+
+impl FromStr for Call {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut fields = text.split(',');
+        match fields.next() {
+            Some("" | "build") => return Ok(Self::Build),
+            Some("check" | "lint") => {}
+            _ => return Err(format!("`{text}` is not there; there are build, check and check,format=json")),
+        }
+        let (mut format, mut ignore_status) = (CheckFormat::Text, false);
+        for field in fields {
+            match field {
+                "format=json" => format = CheckFormat::Json,
+                "format=text" => format = CheckFormat::Text,
+                "ignorestatus" | "ignorestatus=true" => ignore_status = true,
+                _ => {
+                    return Err(format!(
+                        "`{field}` is no option of check; there are format=json and ignorestatus"
+                    ));
+                }
+            }
+        }
+        Ok(Self::Check { format, ignore_status })
+    }
 }
 
 /// What only a bare project has to be told; each is said by a Dockerfile, if there is one.
@@ -495,6 +614,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn calls_parse_as_in_buildx() {
+        let check = |format, ignore_status| Ok(Call::Check { format, ignore_status });
+        assert_eq!("build".parse(), Ok(Call::Build));
+        assert_eq!("check".parse(), check(CheckFormat::Text, false));
+        assert_eq!("lint,format=json,ignorestatus=true".parse(), check(CheckFormat::Json, true));
+        assert!("outline".parse::<Call>().is_err() && "check,format=xml".parse::<Call>().is_err());
     }
 
     #[test]

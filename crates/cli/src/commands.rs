@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
-mod build;
+pub(crate) mod build;
+mod check;
 mod compose;
 mod copy;
 mod images;
@@ -14,6 +15,7 @@ mod tag;
 mod validate;
 
 pub(crate) use build::{build, plan};
+pub(crate) use check::{check, check_build};
 pub(crate) use compose::compose;
 pub(crate) use copy::copy;
 pub(crate) use images::images;

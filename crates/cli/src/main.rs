@@ -27,27 +27,34 @@ use error::Failure;
 
 fn main() -> ExitCode {
     cartwheel_sandbox::entry();
-    let arguments = Arguments::parse();
-    let result = match arguments.command {
-        Command::Build(build) => commands::build(&build, &arguments.registries),
-        Command::Plan(build) => commands::plan(&build, &arguments.registries),
-        Command::Compose(compose) => commands::compose(&compose, &arguments.registries),
-        Command::Images(images) => commands::images(&images),
-        Command::Push(push) => commands::push(&push, &arguments.registries),
-        Command::Pull(pull) => commands::pull(&pull, &arguments.registries),
-        Command::Copy(copy) => commands::copy(&copy, &arguments.registries),
-        Command::Load(load) => commands::load(&load, &arguments.registries),
-        Command::Save(save) => commands::save(&save, &arguments.registries),
-        Command::Tag(tag) => commands::tag(&tag),
-        Command::Rmi(rmi) => commands::rmi(&rmi),
-        Command::Inspect(inspect) => commands::inspect(&inspect, &arguments.registries),
-        Command::Debug(DebugCommand::Batch { suite }) => {
-            debug::batch(&suite, io::stdin().lock(), io::stdout().lock()).map_err(Failure::from)
-        }
-        Command::Debug(DebugCommand::Validate { path }) => commands::validate(&path),
-    };
-    match result.and_then(|()| io::stdout().flush().map_err(Failure::from)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let result = run(&Arguments::parse());
+    match result.and_then(|code| io::stdout().flush().map(|()| code).map_err(Failure::from)) {
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let registries = &arguments.registries;
+    match &arguments.command {
+        Command::Check(check) => return commands::check(check),
+        Command::Build(build) if build.is_check() => return commands::check_build(build),
+        Command::Build(build) => commands::build(build, registries),
+        Command::Plan(build) => commands::plan(build, registries),
+        Command::Compose(compose) => commands::compose(compose, registries),
+        Command::Images(images) => commands::images(images),
+        Command::Push(push) => commands::push(push, registries),
+        Command::Pull(pull) => commands::pull(pull, registries),
+        Command::Copy(copy) => commands::copy(copy, registries),
+        Command::Load(load) => commands::load(load, registries),
+        Command::Save(save) => commands::save(save, registries),
+        Command::Tag(tag) => commands::tag(tag),
+        Command::Rmi(rmi) => commands::rmi(rmi),
+        Command::Inspect(inspect) => commands::inspect(inspect, registries),
+        Command::Debug(DebugCommand::Batch { suite }) => {
+            debug::batch(suite, io::stdin().lock(), io::stdout().lock()).map_err(Failure::from)
+        }
+        Command::Debug(DebugCommand::Validate { path }) => commands::validate(path),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

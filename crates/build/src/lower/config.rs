@@ -7,7 +7,7 @@ use cartwheel_oci::{ImageConfig, RuntimeConfig};
 use serde_json::{Map, Value, json};
 
 /// What a stage that begins with an image of this config inherits.
-pub(crate) fn inherited(image: &ImageConfig) -> StageConfig {
+pub fn inherited(image: &ImageConfig) -> StageConfig {
     let config = &image.config;
     let env = config.env.iter().flatten().map(|line| {
         let (name, value) = line.split_once('=').unwrap_or((line, ""));

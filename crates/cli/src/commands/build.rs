@@ -3,7 +3,7 @@
 mod form;
 mod output;
 mod run;
-mod source;
+pub(crate) mod source;
 
 use std::io::{self, Write};
 use std::time::Instant;

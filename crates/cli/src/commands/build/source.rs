@@ -207,12 +207,13 @@ fn file(arguments: &BuildArguments) -> Result<Option<PathBuf>, Failure> {
 }
 
 /// The file that BuildKit takes for a `Dockerfile` that is not there.
-fn in_lowercase(file: &Path) -> Option<PathBuf> {
+pub(crate) fn in_lowercase(file: &Path) -> Option<PathBuf> {
     let lower = file.with_file_name("dockerfile");
     (file.file_name()? == "Dockerfile" && !file.exists() && lower.is_file()).then_some(lower)
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+/// The text of a Dockerfile; `-` is standard input.
+pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     if file == Path::new("-") {
         let mut text = String::new();
         std::io::stdin()
@@ -240,9 +241,9 @@ fn image(value: &str) -> Result<Option<BaseReference>, Failure> {
     Ok(None)
 }
 
-/// `NAME=VALUE` as it is; `NAME` alone is the environment's value, and nothing if there is none. As buildx does, the
+/// The values of build arguments: `NAME=VALUE` as it is; `NAME` alone is the environment's value, and nothing if there is none. As buildx does, the
 /// environment's `SOURCE_DATE_EPOCH` is one of them without being asked for.
-fn build_args(given: &[String], settings: &Settings) -> BTreeMap<String, String> {
+pub(crate) fn build_args(given: &[String], settings: &Settings) -> BTreeMap<String, String> {
     let pair = |text: &str| match text.split_once('=') {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => Some((text.to_owned(), settings.variables.get(text)?.clone())),
