@@ -48,7 +48,7 @@ impl<'a> Engine<'a> {
         self.cached(at, state, &what, |state| {
             let recognised = match recognised(run, state)? {
                 Ok(recognised) => recognised,
-                Err(reason) => return self.has_to_run(at, (run, from), state, done, &reason),
+                Err(reason) => return self.has_to_run(at, (run, from), (state, done), &reason),
             };
             let mut stage = state.child();
             let mut made = PackRecord::default();
@@ -61,7 +61,7 @@ impl<'a> Engine<'a> {
                         made.warnings.extend(packed.warnings);
                         came.details.extend(details);
                     }
-                    Err(reason) => return self.has_to_run(at, (run, from), state, done, &reason),
+                    Err(reason) => return self.has_to_run(at, (run, from), (state, done), &reason),
                 }
             }
             Ok((made, came))
@@ -72,15 +72,14 @@ impl<'a> Engine<'a> {
         &self,
         at: At<'_>,
         command: (&Run, &[GraphCopyFrom]),
-        state: &mut StageState<'a>,
-        done: &[StageState<'a>],
+        (state, done): (&mut StageState<'a>, &[StageState<'a>]),
         reason: &str,
     ) -> Result<(PackRecord, Done)> {
         if self.only_plan {
             let done = Done { state: StepState::Sandbox, details: vec![reason.to_owned()] };
             return Ok((PackRecord::default(), done));
         }
-        self.run_in_sandbox(at, command, state, done, reason)
+        self.run_in_sandbox(at, command, (state, done), reason)
     }
 
     /// Names a command for the chain: its words, what it sees, and what is mounted. Credentials in URLs are no part of it.

@@ -84,8 +84,7 @@ impl<'a> Engine<'a> {
         &self,
         at: At<'_>,
         (run, from): (&Run, &[CopyFrom]),
-        state: &mut StageState<'a>,
-        done: &[StageState<'a>],
+        (state, done): (&mut StageState<'a>, &[StageState<'a>]),
         reason: &str,
     ) -> Result<(PackRecord, Done)> {
         self.may_run(at, run)?;

@@ -37,7 +37,7 @@ pub(crate) fn build(arguments: &BuildArguments, registries: &RegistryArguments) 
     let origin = source::open(arguments, &settings, &store)?;
     warn_of_dockerfile(arguments, &origin, &*progress);
     let client = registries::client(&settings, registries, mode == ProgressMode::Quiet)?;
-    let session = Session::new(arguments, &settings, (&store, &client), &*progress, &origin, rights)?;
+    let session = Session::new(arguments, (&settings, rights), (&store, &client), &*progress, &origin)?;
     if let Some(emit) = arguments.emit {
         return session.emit(emit);
     }
@@ -91,7 +91,7 @@ pub(crate) fn plan(arguments: &BuildArguments, registries: &RegistryArguments) -
     let client = registries::client(&settings, registries, true)?;
     let progress = terminal::progress(ProgressMode::Quiet);
     let rights = run::Rights::default();
-    Session::new(arguments, &settings, (&store, &client), &*progress, &origin, rights)?
+    Session::new(arguments, (&settings, rights), (&store, &client), &*progress, &origin)?
         .emit(arguments.emit.unwrap_or(Emit::Plan))
 }
 
@@ -112,11 +112,10 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(
         arguments: &'a BuildArguments,
-        settings: &'a Settings,
+        (settings, rights): (&'a Settings, run::Rights),
         (store, client): (&'a Store, &'a RegistryClient),
         progress: &'a dyn Progress,
         origin: &'a Origin,
-        rights: run::Rights,
     ) -> Result<Self, Failure> {
         let epoch = origin.epoch(settings)?;
         let now = settings::now(epoch)?;

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-use cartwheel_oci::Image;
+use cartwheel_oci::{Image, Source};
 
 use crate::project::{Project, listing, platform};
 

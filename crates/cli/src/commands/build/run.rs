@@ -78,9 +78,10 @@ fn secret(spec: &str, settings: &Settings) -> Result<(String, Vec<u8>), Failure>
     }
     let id = id.filter(|id| !id.is_empty()).ok_or_else(|| bad("`id` is missing"))?;
     if file.is_none() && variable.is_none() {
-        match settings.variables.contains_key(&id) {
-            true => variable = Some(id.clone()),
-            false => file = Some(PathBuf::from(&id)),
+        if settings.variables.contains_key(&id) {
+            variable = Some(id.clone());
+        } else {
+            file = Some(PathBuf::from(&id));
         }
     }
     if let Some(name) = variable {
