@@ -179,9 +179,10 @@ impl GitSource {
         let records = target.join(".git");
         if self.keeps_records && self.folder.is_none() {
             run(&["remote", "add", "origin", &without_credentials(&self.remote)])?;
-            // They tell of this checkout, and by which address it was made.
-            for name in ["FETCH_HEAD", "ORIG_HEAD", "logs"].map(|name| records.join(name)) {
-                let _not_there = fs::remove_file(&name).or_else(|_| fs::remove_dir_all(&name));
+            // These tell of this checkout, and by which address it was made.
+            run(&["reflog", "expire", "--all", "--expire=now"])?;
+            for name in ["FETCH_HEAD", "ORIG_HEAD"] {
+                let _may_not_be_there = fs::remove_file(records.join(name));
             }
         } else {
             fs::remove_dir_all(&records).map_err(Error::io("remove", &records))?;
@@ -201,10 +202,11 @@ impl GitSource {
         };
         // Not every server gives out a commit by its name, nor has a plain web server histories that are cut; all give out
         // everything.
+        let is_there = || run(&["cat-file", "-e", commit]);
         fetch(&["--depth=1"], &[&into])
-            .and_then(|()| run(&["cat-file", "-e", commit]))
-            .or_else(|_| fetch(&[], &["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]))
-            .and_then(|()| run(&["cat-file", "-e", commit]))
+            .and_then(|()| is_there())
+            .or_else(|_| fetch(&[], &["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]))?;
+        is_there().map_err(|_| self.failed(&format!("it has no commit `{commit}`")))
     }
 
     fn folder_in(&self, target: &Path) -> Result<std::path::PathBuf> {
@@ -394,7 +396,7 @@ mod tests {
             (with("--upload-pack=x", ""), "no branch, tag"),
             (with("main", ".."), "no directory `..`"),
             (with("main", "none"), "no directory `none`"),
-            (with(&commits[0].replace(['a', 'b', 'c'], "0"), ""), "fatal"),
+            (with(&"0".repeat(40), ""), "it has no commit `0000"),
         ] {
             let error = fails(source);
             let cause = std::error::Error::source(&error).unwrap().to_string();
