@@ -133,7 +133,10 @@ fn the_time_of_everything_is_a_build_argument_too() {
     }
     let message = file.failure(&["--build-arg", "SOURCE_DATE_EPOCH=yesterday"]);
     assert!(message.contains("`SOURCE_DATE_EPOCH` cannot be `yesterday`"), "{message}");
-    let message = file.failure(&["--build-arg", "SOURCE_DATE_EPOCH=context"]);
+    // A directory has no time of its own.
+    file.image(&["--build-arg", "SOURCE_DATE_EPOCH=context"]);
+    file.project.write("context/Dockerfile", "FROM scratch AS one\nADD http://example.org/a /\nFROM base\n");
+    let message = file.failure(&["--build-arg", "SOURCE_DATE_EPOCH=one"]);
     assert!(message.contains("give a number of seconds"), "{message}");
 }
 

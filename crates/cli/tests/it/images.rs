@@ -86,13 +86,14 @@ fn every_output_holds_the_same_image() {
 #[test]
 fn results_are_written_for_scripts() {
     let project = Project::new();
-    let digest =
-        project.build(&["-t", "hello", "--iidfile", "iid", "--metadata-file", "metadata.json", "-q"]);
+    let arguments = ["-t", "hello", "--iidfile", "iid", "--metadata-file", "metadata.json"];
+    let (digest, id) = (project.build(&arguments), project.build(&["-q"]));
     let metadata: Value = serde_json::from_slice(&fs::read(project.path("metadata.json")).unwrap()).unwrap();
     assert_eq!(metadata["containerimage.digest"], json!(digest));
     assert_eq!(metadata["image.name"], json!("docker.io/library/hello:latest"));
     let iid = fs::read_to_string(project.path("iid")).unwrap();
     assert_eq!(metadata["containerimage.config.digest"], json!(iid));
+    assert_eq!(id, iid, "as `docker build -q`");
 }
 
 #[test]

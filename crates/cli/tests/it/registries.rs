@@ -209,6 +209,94 @@ fn trouble_is_told_and_gone_through() {
     assert!(message(&output).contains("status 403: DENIED: denied\n\nhint: "), "{}", message(&output));
 }
 
+/// What `build` says of a base whose registry fails like this at `operation`, `count` times: one message with its place.
+fn base_failure(operation: Operation, failure: &Failure, count: usize) -> (Option<i32>, String) {
+    let ((project, _), registry) = (built(), Registry::start());
+    let there = format!("{}/hello:1", registry.address());
+    project.cartwheel(&["push", "hello:1", &there]);
+    project.write("context/Dockerfile", &format!("# a base\nFROM {there}\nCOPY --chown=app main.py /\n"));
+    (0..count).for_each(|_| registry.fail(operation, failure.clone()));
+    let output =
+        project.elsewhere().args(["build", "context", "--platform", "linux/amd64"]).output().unwrap();
+    let text = message(&output).replace(&registry.address(), "R");
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(lines.len(), usize::from(!output.status.success()), "{text}");
+    (output.status.code(), text)
+}
+
+#[test]
+fn a_base_that_cannot_be_had_is_one_clear_message() {
+    let status = |status, code| Failure::Status(status, code);
+    for (operation, failure, count, parts) in [
+        (
+            Operation::Manifest,
+            status(401, "UNAUTHORIZED"),
+            2,
+            ["status 401: UNAUTHORIZED", "hint: log in: `docker login R`"],
+        ),
+        (Operation::Manifest, status(403, "DENIED"), 1, ["status 403: DENIED", "`docker login R`"]),
+        (
+            Operation::Manifest,
+            status(404, "MANIFEST_UNKNOWN"),
+            1,
+            ["status 404: MANIFEST_UNKNOWN", "hint: check name and tag"],
+        ),
+    ] {
+        let (code, text) = base_failure(operation, &failure, count);
+        assert_eq!(code, Some(3), "{text}");
+        assert!(text.contains("Dockerfile:2: FROM R/hello:1\n"), "{text}");
+        assert!(text.contains("  caused by: could not read base image `R/hello:1`\n"), "{text}");
+        parts.iter().for_each(|part| assert!(text.contains(part), "{part}: {text}"));
+    }
+    let (code, text) = base_failure(Operation::Blob, &Failure::WrongBytes, 20);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("could not read base image `R/hello:1`\n  caused by: expected `sha256:"), "{text}");
+    // A document is read on from where it broke off, which is nothing to talk about.
+    for (failure, told) in [(Failure::Cut(10), 0), (Failure::RetryAfter(429, 0), 1)] {
+        let (code, text) = base_failure(Operation::Blob, &failure, 1);
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(text.matches("is tried again in").count(), told, "{text}");
+    }
+}
+
+/// These end after the client's patience does, so they wait beside the other tests.
+#[test]
+fn a_registry_that_stays_broken_is_given_up() {
+    std::thread::scope(|threads| {
+        for (failure, parts) in [
+            (Failure::Status(500, "UNKNOWN"), ["status 500 6 times", "hint: `R` is broken or overloaded"]),
+            (Failure::RetryAfter(429, 0), ["status 429 6 times", "hint: the registry limits"]),
+            (Failure::Reset, ["failed 6 times", "caused by: could not talk to the server"]),
+        ] {
+            threads.spawn(move || {
+                let (code, text) = base_failure(Operation::Manifest, &failure, 6);
+                assert_eq!(code, Some(3), "{text}");
+                parts.iter().for_each(|part| assert!(text.contains(part), "{part}: {text}"));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_registry_that_is_not_there_is_not_waited_for() {
+    let project = Project::new();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    project.write("context/Dockerfile", &format!("FROM {closed}/team/app:1\n"));
+    let begun = std::time::Instant::now();
+    let output = project.command().args(["build", "context"]).output().unwrap();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    let text = message(&output).replace(&closed.to_string(), "R");
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    for part in [
+        "error: context/Dockerfile:1: FROM R/team/app:1\n",
+        "caused by: there is no server: the connection was refused",
+        "hint: is `R` the registry that is meant",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(text.matches("is tried again in").count(), 1, "{text}");
+}
+
 #[test]
 #[ignore = "needs peers: cargo xtask test"]
 fn a_real_registry_takes_it_and_skopeo_reads_it() {
