@@ -17,9 +17,10 @@ use crate::project::{self, Project};
 use crate::{Result, command};
 
 const SUITE: &str = "sid";
-/// `xz` because Docker runs it to unpack what `ADD` adds; without it such an archive is a file like any other.
+/// `xz` because Docker runs it to unpack what `ADD` adds; without it such an archive is a file like any other. `git` because
+/// without it Docker knows no repositories.
 const PACKAGES: &[&str] =
-    &["ca-certificates", "docker-buildx", "docker-cli", "docker-compose", "docker.io", "xz-utils"];
+    &["ca-certificates", "docker-buildx", "docker-cli", "docker-compose", "docker.io", "git", "xz-utils"];
 
 /// Ends in the daemon itself, so that it is the daemon's process that is watched and told to end.
 const ENTER: &str = r#"
@@ -64,6 +65,7 @@ pub(crate) fn provide(project: &Project) -> Result<PathBuf> {
 }
 
 /// Docker's command, which runs outside of that folder as well, and where it finds its plug-ins.
+#[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) program: PathBuf,
     /// Its plug-in for builds, which runs without it as well, and starts twice as fast.

@@ -54,7 +54,8 @@ const USAGE: &str = "usage: cargo xtask <verb>
 
   fixtures [--full]            the base image, uv and the wheel sets, in target/fixtures
   demo [--full]                builds the example, runs its image, asks it over HTTP (needs root; full: 3 GB)
-  test [CARGO TEST OPTIONS]    every test, with Docker, podman, skopeo, umoci and a registry beside it (needs root)
+  test [CARGO TEST OPTIONS]    every test, with Docker, podman, skopeo, umoci and a registry beside it, and, without
+                               options, the oracle (needs root)
   check                        before every commit: formatting, lints, rules, tests without peers
   check-deps                   the project's own rules alone
   bench [--full] [OPTIONS]     the bench suite over the wheel sets

@@ -6,12 +6,15 @@
 //! by field and their flattened trees entry by entry ([`image`] reads, [`compare`] compares). Whoever fails where the
 //! other builds differs as well.
 //!
+//! What a case takes over HTTP comes from a server on loopback ([`files`]) that has the files of all cases.
+//!
 //! Nothing of Docker's answers is kept: they are asked for every time. Times of modification are not compared; every other
 //! difference that is meant is a row of `docs/differences.md`, which the case names together with the very path or field
 //! that differs. A row that a case names and that does not show any more is a finding too.
 mod builder;
 mod case;
 mod compare;
+mod files;
 mod image;
 
 use std::collections::BTreeSet;
@@ -22,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::docker::ImageStore;
+use crate::peers::Peers;
 use crate::project::{self, Project};
 use crate::{Result, debian};
 
@@ -71,18 +75,46 @@ impl<'a> Options<'a> {
 /// Builds and compares; an error if any case differs.
 pub(crate) fn run(project: &Project, words: &[&str]) -> Result {
     let options = Options::parse(words)?;
-    let cases = load(project, &options.cases)?;
-    debian::install(PACKAGES, "the contexts of the oracle's cases")?;
-    let scratch = Scratch::new(project)?;
+    let (cases, scratch) = prepare(project, &options.cases)?;
     let store = if options.overlay2 { ImageStore::Overlay2 } else { ImageStore::Containerd };
     let docker = BuildKit::start(project, store, &scratch.0)?;
-    let bases = make_bases(project, &docker, &scratch.0)?;
     if options.docker_only {
+        let bases = make_bases(project, &docker, &scratch.0)?;
         return ask_all(&cases, |case| describe(case, &docker, &bases, &scratch.0));
     }
-    let cartwheel = Cartwheel::find(project, &bases, &scratch.0)?;
-    let oracle = Oracle { history: options.history, docker, cartwheel, scratch: &scratch.0 };
-    ask_all(&cases, |case| oracle.ask(case))
+    let built = || project.target().join("release/cartwheel");
+    let program = std::env::var_os("CARTWHEEL").map_or_else(built, PathBuf::from);
+    compare_all(project, &cases, docker, &program, &scratch, options.history)
+}
+
+/// The same with the Docker that tests have beside them, and the `program` that they built.
+pub(crate) fn run_beside(project: &Project, peers: &Peers, program: &Path) -> Result {
+    let (cases, scratch) = prepare(project, &[])?;
+    compare_all(project, &cases, BuildKit::of(peers, &scratch.0), program, &scratch, false)
+}
+
+/// The cases at `paths`, or all, with what they take from a server, and a folder for the run.
+fn prepare(project: &Project, paths: &[&str]) -> Result<(Vec<Case>, Scratch)> {
+    let mut cases = load(project, paths)?;
+    debian::install(PACKAGES, "the contexts of the oracle's cases")?;
+    let scratch = Scratch::new(project)?;
+    let address = files::serve(scratch.0.join(case::CASES))?;
+    cases.iter_mut().for_each(|case| case.serve_at(&address));
+    Ok((cases, scratch))
+}
+
+fn compare_all(
+    project: &Project,
+    cases: &[Case],
+    docker: BuildKit,
+    program: &Path,
+    scratch: &Scratch,
+    history: bool,
+) -> Result {
+    let bases = make_bases(project, &docker, &scratch.0)?;
+    let cartwheel = Cartwheel::new(program, &bases, &scratch.0)?;
+    let oracle = Oracle { history, docker, cartwheel, scratch: &scratch.0 };
+    ask_all(cases, |case| oracle.ask(case))
 }
 
 /// The cases at `paths`, or all.

@@ -50,6 +50,11 @@ impl Peers {
         Ok(Self { overlay2, containerd, registry, client, podman, _folders: folders })
     }
 
+    /// Docker with containerd's image store: its socket, and what asks it.
+    pub(crate) fn docker(&self) -> (&Path, &docker::Client) {
+        (&self.containerd.socket, &self.client)
+    }
+
     /// How tests are told of them.
     pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         vec![

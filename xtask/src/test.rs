@@ -1,12 +1,13 @@
 //! `test`: every test, with the real tools beside it; `peers`: any command with them.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::peers::Peers;
 use crate::project::Project;
-use crate::{Result, command, fixtures};
+use crate::{Result, command, fixtures, oracle};
 
-/// Provides fixtures and peers, and runs every test of the workspace. The program is built on the way, in the tests' own
+/// Provides fixtures and peers, runs every test of the workspace, and then the oracle. The program is built on the way, in the tests' own
 /// profile: building it alone would choose other features of its dependencies, and compile most of them twice.
 ///
 /// `options` go to `cargo test` in place of `--workspace`: `cargo xtask test -p cartwheel-oci`. Tests that need a
@@ -17,7 +18,13 @@ pub(crate) fn run(project: &Project, options: &[&str]) -> Result {
     let mut test = cargo(project);
     let what = if options.is_empty() { &["--workspace"] } else { options };
     test.args(["test", "--no-fail-fast"]).args(what).args(["--", "--include-ignored"]);
-    command::shown(tell(&mut test, project, &peers))
+    command::shown(tell(&mut test, project, &peers))?;
+    // The program under test was built on the way.
+    if options.is_empty() { oracle::run_beside(project, &peers, &program(project)) } else { Ok(()) }
+}
+
+fn program(project: &Project) -> PathBuf {
+    project.target().join("debug/cartwheel")
 }
 
 /// Runs `program` as a test would be run: to try something out against the peers.
@@ -39,5 +46,5 @@ fn tell<'a>(command: &'a mut Command, project: &Project, peers: &Peers) -> &'a m
     command.envs(peers.environment());
     command.env("CARTWHEEL_TEST_FIXTURES", project.fixtures());
     command.env("CARTWHEEL_TEST_UV", project.fixtures().join("tools/bin/uv"));
-    command.env("CARTWHEEL_TEST_BIN", project.target().join("debug/cartwheel"))
+    command.env("CARTWHEEL_TEST_BIN", program(project))
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Base;
 use super::case::Case;
 use crate::docker::{self, Client, Docker, ImageStore};
-use crate::peers::Folders;
+use crate::peers::{Folders, Peers};
 use crate::project::{self, Project};
 use crate::{Result, command};
 
@@ -41,11 +41,11 @@ impl Outcome {
 
 /// Docker's BuildKit.
 pub(super) struct BuildKit {
-    docker: Docker,
+    socket: PathBuf,
     client: Client,
     layouts: PathBuf,
-    // The last to go: the daemon's folders.
-    _folders: Folders,
+    /// If it runs for this alone; the folders go last.
+    _own: Option<(Docker, Folders)>,
 }
 
 impl BuildKit {
@@ -55,7 +55,20 @@ impl BuildKit {
         let folders = Folders::new(project)?;
         let client = Client::new(&root, &folders)?;
         let docker = Docker::start(&root, &client, store, &folders)?;
-        Ok(Self { docker, client, layouts: scratch.join("docker"), _folders: folders })
+        let own = Some((docker, folders));
+        let socket = own.as_ref().map(|(docker, _)| docker.socket.clone()).unwrap_or_default();
+        Ok(Self { socket, client, layouts: scratch.join("docker"), _own: own })
+    }
+
+    /// The Docker that tests have beside them.
+    pub(super) fn of(peers: &Peers, scratch: &Path) -> Self {
+        let (socket, client) = peers.docker();
+        Self {
+            socket: socket.to_owned(),
+            client: client.clone(),
+            layouts: scratch.join("docker"),
+            _own: None,
+        }
     }
 
     /// Builds the case and keeps it as `tag`. With that image store or the other: `docker save` writes layouts of both.
@@ -87,7 +100,7 @@ impl BuildKit {
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env("DOCKER_CONFIG", &self.client.config);
-        command.env("DOCKER_HOST", format!("unix://{}", self.docker.socket.display()));
+        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
         command
     }
 }
@@ -102,10 +115,7 @@ pub(super) struct Cartwheel {
 }
 
 impl Cartwheel {
-    /// The one that `CARTWHEEL` names, or the release build of this checkout.
-    pub(super) fn find(project: &Project, bases: &[Base], scratch: &Path) -> Result<Self> {
-        let built = || project.target().join("release/cartwheel");
-        let program = std::env::var_os("CARTWHEEL").map_or_else(built, PathBuf::from);
+    pub(super) fn new(program: &Path, bases: &[Base], scratch: &Path) -> Result<Self> {
         if !program.is_file() {
             return Err(format!(
                 "`{}` is not there: `cargo build --release --package cartwheel`, or say in CARTWHEEL where it is",

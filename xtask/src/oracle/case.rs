@@ -17,7 +17,8 @@ use crate::{Result, command};
 pub(super) struct Settings {
     /// Shell (bash) that makes what git cannot hold, in the case's folder: odd modes, links, archives, fifos.
     setup: String,
-    /// More words for both command lines: `--build-arg`, `--target`, `-f`, …
+    /// More words for both command lines: `--build-arg`, `--target`, `-f`, … In them, and in the context, `{files}` is the
+    /// address of the folder on a server.
     pub(super) arguments: Vec<String>,
     /// The context, when it is not the case's own folder.
     context: Option<String>,
@@ -37,6 +38,9 @@ pub(super) struct Case {
     folder: PathBuf,
     pub(super) settings: Settings,
 }
+
+/// The folder of a run in which the cases' files lie.
+pub(super) const CASES: &str = "cases";
 
 /// Copies the folder, with the modes that git promises, and makes the rest.
 const STAGE: &str = r#"
@@ -66,9 +70,17 @@ impl Case {
         }
     }
 
+    /// Says in its words at which address its files are served, for cases that take some from there.
+    pub(super) fn serve_at(&mut self, address: &str) {
+        let url = format!("http://{address}/{}", self.name);
+        for word in self.settings.arguments.iter_mut().chain(&mut self.settings.context) {
+            *word = word.replace("{files}", &url);
+        }
+    }
+
     /// Makes the case's files below `scratch`.
     pub(super) fn stage(&self, scratch: &Path) -> Result<PathBuf> {
-        let staged = scratch.join("cases").join(&self.name);
+        let staged = scratch.join(CASES).join(&self.name);
         let mut bash = Command::new("bash");
         bash.args(["-euo", "pipefail", "-c", STAGE, "stage"]).args([&self.folder, &staged]);
         command::quiet(bash.arg(&self.settings.setup)).map_err(|error| format!("{}: {error}", self.name))?;
