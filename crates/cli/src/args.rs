@@ -105,7 +105,7 @@ pub(crate) enum DebugCommand {
 #[derive(Debug, Default, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that buildx has")]
 pub(crate) struct BuildArguments {
-    /// The build context: a directory, or - for a tar (or a Dockerfile) on standard input
+    /// The build context: a directory, - for a tar (or a Dockerfile) on standard input, or a Git repository: URL[#REF[:DIR]]
     pub(crate) context: PathBuf,
 
     /// Dockerfile [default: CONTEXT/Dockerfile, if it is there]; - is standard input
@@ -124,7 +124,7 @@ pub(crate) struct BuildArguments {
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]", help_heading = "Dockerfile")]
     pub(crate) build_args: Vec<String>,
 
-    /// Another context for COPY --from and FROM: a directory, oci-layout://DIR[:TAG], oci-archive://FILE[:TAG] or docker-image://NAME
+    /// Another context for COPY --from and FROM: a directory, a Git repository, oci-layout://DIR[:TAG], oci-archive://FILE[:TAG] or docker-image://NAME
     #[arg(long = "build-context", value_name = "NAME=VALUE", help_heading = "Dockerfile")]
     pub(crate) build_contexts: Vec<KeyValue>,
 
