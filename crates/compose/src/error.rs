@@ -63,11 +63,6 @@ impl Error {
         &self.kind
     }
 
-    /// Where the files say what is wrong.
-    pub fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
-    }
-
     /// What may help.
     pub fn hints(&self) -> Vec<String> {
         let hint = match &self.kind {

@@ -20,12 +20,10 @@ use crate::normal::normalize;
 pub struct Project {
     /// Its name, which the names of images begin with.
     pub name: String,
-    /// The files, in the order in which they were read.
-    pub files: Vec<PathBuf>,
     /// The services in use, by name.
     pub services: BTreeMap<String, Service>,
     /// The services that no profile brings into use.
-    pub disabled: BTreeMap<String, Service>,
+    pub(crate) disabled: BTreeMap<String, Service>,
     /// What variables stand for: the environment, and what `.env` adds to it.
     pub variables: BTreeMap<String, String>,
     /// The variables that had no value where one was needed.
@@ -44,7 +42,7 @@ pub struct Service {
     /// The platform that it runs on.
     pub platform: Option<String>,
     /// The services that it needs.
-    pub depends_on: Vec<String>,
+    pub(crate) depends_on: Vec<String>,
     /// Where it is described.
     pub place: Place,
 }
@@ -71,8 +69,7 @@ impl Project {
             nodes.iter().map(|(name, node)| (name.clone(), Service::of(name, node, &document))).collect()
         };
         let (services, disabled) = (services(&enabled), services(&disabled));
-        let (name, files, variables) = (found.name, found.files, scope.variables);
-        Ok(Self { name, files, services, disabled, variables, unset_variables })
+        Ok(Self { name: found.name, services, disabled, variables: scope.variables, unset_variables })
     }
 
     /// The service of this name, in use or not.
