@@ -47,16 +47,16 @@ const DEFAULT_IGNORE: &str = "\
 
 /// A file of the context.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContextFile {
+pub(crate) struct ContextFile {
     /// Relative to the context's root, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// What it is.
-    pub kind: ContextKind,
+    pub(crate) kind: ContextKind,
 }
 
 /// What a file of the context is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ContextKind {
+pub(crate) enum ContextKind {
     /// A directory.
     Directory,
     /// A regular file.
@@ -95,17 +95,17 @@ impl BuildContext {
     }
 
     /// The directory itself.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// What is in it, sorted by path.
-    pub fn files(&self) -> &[ContextFile] {
+    pub(crate) fn files(&self) -> &[ContextFile] {
         &self.files
     }
 
     /// The content's digest: paths, kinds, modes and contents; never times or the root's own path.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         let mut hasher = Hasher::default();
         for file in &self.files {
             let (kind, detail) = match &file.kind {

@@ -10,24 +10,24 @@ use crate::error::{ErrorKind, Result};
 
 /// A tree of files to copy from, by path relative to its root.
 #[derive(Debug, Clone, Default)]
-pub struct FileSet {
+pub(crate) struct FileSet {
     nodes: BTreeMap<String, FileNode>,
 }
 
 /// One file of a [`FileSet`].
 #[derive(Debug, Clone)]
-pub struct FileNode {
+pub(crate) struct FileNode {
     /// What it is, and where its content lies.
-    pub entry: Entry,
+    pub(crate) entry: Entry,
     /// The digest of a regular file's content, if it is known.
-    pub digest: Option<Digest>,
+    pub(crate) digest: Option<Digest>,
     /// Regular files with the same number are one file under several names.
-    pub inode: Option<u64>,
+    pub(crate) inode: Option<u64>,
 }
 
 impl FileNode {
     /// A file that has no other name.
-    pub fn new(entry: Entry) -> Self {
+    pub(crate) fn new(entry: Entry) -> Self {
         Self { entry, digest: None, inode: None }
     }
 
@@ -39,7 +39,7 @@ impl FileNode {
 impl FileSet {
     /// The files of a file system: each path with what is there, and the layer that its bytes are in. Contents are not in
     /// it; whoever knows where they lie puts them in for what was picked.
-    pub fn of<'n>(nodes: impl Iterator<Item = (&'n str, &'n Node, usize)>) -> Self {
+    pub(crate) fn of<'n>(nodes: impl Iterator<Item = (&'n str, &'n Node, usize)>) -> Self {
         let nodes: Vec<_> = nodes.collect();
         let first = |path: &'n str, node: &'n Node| {
             Some(node.file()?.first_name.as_deref().unwrap_or(path)).filter(|first| !first.is_empty())
@@ -70,22 +70,23 @@ impl FileSet {
     }
 
     /// Puts a file under a path, in the place of what was there.
-    pub fn insert(&mut self, path: String, node: FileNode) {
+    #[cfg(test)]
+    pub(crate) fn insert(&mut self, path: String, node: FileNode) {
         self.nodes.insert(path, node);
     }
 
     /// The file at `path`, links not followed. The root is no file.
-    pub fn get(&self, path: &str) -> Option<&FileNode> {
+    pub(crate) fn get(&self, path: &str) -> Option<&FileNode> {
         self.nodes.get(path)
     }
 
     /// Whether there is a directory at `path`; the root is one.
-    pub fn is_directory(&self, path: &str) -> bool {
+    pub(crate) fn is_directory(&self, path: &str) -> bool {
         path.is_empty() || self.get(path).is_some_and(FileNode::is_directory)
     }
 
     /// What lies below the directory `path`, sorted, each directory before what is in it.
-    pub fn below<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a str, &'a FileNode)> {
+    pub(crate) fn below<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a str, &'a FileNode)> {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
         self.nodes
             .range(prefix.clone()..)
@@ -94,7 +95,7 @@ impl FileSet {
     }
 
     /// `path` with every link in it followed inside the root, the last part's too.
-    pub fn resolve(&self, path: &str) -> Result<String> {
+    pub(crate) fn resolve(&self, path: &str) -> Result<String> {
         follow(path, |place| match self.nodes.get(place).map(|node| &node.entry.kind) {
             Some(Kind::Symlink { target }) => Some(target.as_str()),
             _ => None,

@@ -16,29 +16,29 @@ use crate::base::BaseReference;
 #[derive(Debug, Clone)]
 pub struct Graph {
     /// The Dockerfile, as messages name it.
-    pub name: String,
+    pub(crate) name: String,
     /// In order of dependency; the last is the target.
-    pub stages: Vec<Stage>,
+    pub(crate) stages: Vec<Stage>,
 }
 
 /// One stage of a [`Graph`].
 #[derive(Debug, Clone)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// Its name in the Dockerfile.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// What it begins with.
-    pub base: StageBase,
+    pub(crate) base: StageBase,
     /// For which platform.
-    pub platform: Platform,
+    pub(crate) platform: Platform,
     /// What is done, in order.
-    pub ops: Vec<Op>,
+    pub(crate) ops: Vec<Op>,
     /// What its image is started with, if the operations do not say it step by step.
-    pub config: Option<StageResult>,
+    pub(crate) config: Option<StageResult>,
 }
 
 /// What a stage begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StageBase {
+pub(crate) enum StageBase {
     /// Nothing.
     Scratch,
     /// An earlier stage, by its place in the graph.
@@ -49,29 +49,29 @@ pub enum StageBase {
 
 /// The config that a stage ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StageResult {
+pub(crate) struct StageResult {
     /// What a container is started with.
-    pub config: RuntimeConfig,
+    pub(crate) config: RuntimeConfig,
     /// `MAINTAINER`.
-    pub author: Option<String>,
+    pub(crate) author: Option<String>,
 }
 
 /// One operation of a [`Stage`].
 #[derive(Debug, Clone)]
-pub struct Op {
+pub(crate) struct Op {
     /// Where the Dockerfile says it, from 1.
-    pub line: Option<usize>,
+    pub(crate) line: Option<usize>,
     /// As it is shown while it runs.
-    pub text: String,
+    pub(crate) text: String,
     /// As history shows it.
-    pub created_by: String,
+    pub(crate) created_by: String,
     /// What it is.
-    pub kind: OpKind,
+    pub(crate) kind: OpKind,
 }
 
 /// What an [`Op`] does.
 #[derive(Debug, Clone)]
-pub enum OpKind {
+pub(crate) enum OpKind {
     /// Install what a project's requirements resolve to.
     InstallProject(RequirementSource),
     /// Copy a project's sources to a directory of the image: default ignores, canonical modes.
@@ -108,7 +108,7 @@ pub enum OpKind {
 
 /// Where the files of a `COPY` come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CopyFrom {
+pub(crate) enum CopyFrom {
     /// The build context, or one that `--build-context` names.
     Context(Option<String>),
     /// An earlier stage, by its place in the graph.
@@ -121,7 +121,7 @@ pub enum CopyFrom {
 
 /// Where requirements are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RequirementSource {
+pub(crate) enum RequirementSource {
     /// Requirement files as pip reads them.
     Files(Vec<PathBuf>),
     /// The dependencies of `pyproject.toml`.
@@ -147,7 +147,7 @@ impl RequirementSource {
 
 /// A change of the image's config, as the Dockerfile instruction of the same name would make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigChange {
+pub(crate) enum ConfigChange {
     /// `WORKDIR`.
     WorkingDir(String),
     /// `EXPOSE`.

@@ -27,15 +27,15 @@ use crate::progress::{Event, Outcome, Steps};
 
 /// Installing what was resolved.
 #[derive(Debug)]
-pub struct InstallPlan {
+pub(crate) struct InstallPlan {
     /// In the order of installation, without what is there already in the same version.
-    pub wheels: Vec<LockedWheel>,
+    pub(crate) wheels: Vec<LockedWheel>,
     /// Packages that are there already, as `name version`.
-    pub satisfied: Vec<String>,
+    pub(crate) satisfied: Vec<String>,
     /// Packages that are replaced, by name.
-    pub replaced: Vec<String>,
+    pub(crate) replaced: Vec<String>,
     /// The layers that this made before, on the same ground.
-    pub packed: Option<PackRecord>,
+    pub(crate) packed: Option<PackRecord>,
     pub(crate) scheme: Scheme,
     pub(crate) budget: usize,
     pub(crate) tool: Tool,
@@ -44,20 +44,20 @@ pub struct InstallPlan {
 
 /// The layers that a list of wheels became.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackRecord {
+pub(crate) struct PackRecord {
     /// The lowest first.
-    pub layers: Vec<PackedLayer>,
+    pub(crate) layers: Vec<PackedLayer>,
     /// What the user was told.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackedLayer {
+pub(crate) struct PackedLayer {
     /// The layer.
-    pub layer: Layer,
+    pub(crate) layer: Layer,
     /// What is in it, as a line of history.
-    pub created_by: String,
+    pub(crate) created_by: String,
 }
 
 impl Record for PackRecord {

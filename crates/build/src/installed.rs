@@ -6,7 +6,7 @@ use cartwheel_oci::Below;
 
 /// A distribution that is installed below.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installed {
+pub(crate) struct Installed {
     /// Its version, as the directory is named.
     pub(crate) version: String,
     /// The paths of its files in the image.

@@ -24,11 +24,11 @@ pub(crate) const EXTRACT_VERSION: u32 = 2;
 
 /// A Python in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interpreter {
+pub(crate) struct Interpreter {
     /// Where it looks for what is installed.
-    pub scheme: Scheme,
+    pub(crate) scheme: Scheme,
     /// Which wheels it takes.
-    pub target: Target,
+    pub(crate) target: Target,
 }
 
 /// Which files of a base are worth looking into.
@@ -66,7 +66,7 @@ fn glibc_version(bytes: &[u8]) -> Option<String> {
 
 impl Interpreter {
     /// Finds the Python of an image: the first on its `PATH`.
-    pub fn find(config: &ImageConfig, below: &Below) -> Result<Self> {
+    pub(crate) fn find(config: &ImageConfig, below: &Below) -> Result<Self> {
         let path = config.config.env("PATH").unwrap_or(DEFAULT_PATH);
         let found = path.split(':').find_map(|folder| python_in(folder, below));
         let (folder, resolved) = found.ok_or_else(|| ErrorKind::NoPython { path: path.to_owned() })?;

@@ -18,9 +18,9 @@
 //!
 //! # What an operation does
 //!
-//! - `COPY`, `ADD`: [`Contexts`], stages and images are all a [`FileSet`]; `copy` selects from it, places what it selected over
+//! - `COPY`, `ADD`: [`Contexts`], stages and images are all a file set; `copy` selects from it, places what it selected over
 //!   what lies below, and has a tree.
-//! - `RUN`: [`recognise()`] says what a command installs, or which word it did not understand; `commands` checks what that
+//! - `RUN`: `recognise` says what a command installs, or which word it did not understand; `commands` checks what that
 //!   assumes of the image. Every other command is run in a sandbox over the extracted layers, and what it changed is its
 //!   layer (`running`).
 //! - A bare project is lowered to the same operations: install, copy, configure.
@@ -28,8 +28,8 @@
 //! # From a wheel to a layer
 //!
 //! `cartwheel_python` says which wheels are meant and which files each becomes (it knows nothing of layers); `cartwheel_oci`
-//! writes layers (it knows nothing of Python). Between them, here: [`Interpreter`] finds the Python, [`Installed`] is what is
-//! there already, [`Ground`] says where files really go, [`pack()`] which wheels share a layer, `packages` turns one into the other.
+//! writes layers (it knows nothing of Python). Between them, here: `interpreter` finds the Python, `installed` what is
+//! there already, [`Ground`] says where files really go, `pack` which wheels share a layer, `packages` turns one into the other.
 //!
 //! # Two ways to find a layer again
 //!
@@ -85,31 +85,18 @@ mod sources;
 mod stage;
 
 pub use base::{BaseReference, Images};
-pub use context::{
-    BuildContext, ContextFile, ContextKind, ContextTree, GitSource, StandardInput, read_ignore,
-};
+pub use context::{BuildContext, ContextTree, GitSource, StandardInput, read_ignore};
 pub use contexts::Contexts;
 pub use error::{Error, ErrorKind, Result};
 pub use execute::{BuildOptions, Built, DEFAULT_BUDGET, NoCache, Workshop, execute, plan};
 pub use export::{export_files, files_of};
-pub use files::{FileNode, FileSet};
-pub use graph::{
-    ConfigChange, CopyFrom, Graph, Op, OpKind, RequirementSource, Stage, StageBase, StageResult,
-};
+pub use graph::Graph;
 pub use ground::Ground;
 pub use images::{
     ImageRecord, StoreWriter, find_image, forget_image, keep_image, keep_index, list_images, name_image,
 };
-pub use install::{InstallPlan, PackRecord, PackedLayer};
-pub use installed::Installed;
-pub use interpreter::Interpreter;
 pub use lower::{DockerfileSource, NamedContext, ProjectOptions, inherited, lower_dockerfile, lower_project};
-pub use pack::{Parcel, pack};
-pub use packages::{Epoch, LayerRecord, Prepared, layer_of, parcels, tree_of};
-pub use plan::{Plan, PlannedStep, StepState};
-pub use progress::{Event, Outcome, Progress, Silent};
-pub use recognise::{
-    Asked, Assumption, Destination, InstallCommand, Installer, NotRecognised, Place, PythonChoice,
-    Recognised, RequirementFile, RunCommand, RunMount, Script, Selection, recognise,
-};
+pub use packages::{Epoch, Prepared, layer_of, tree_of};
+pub use plan::Plan;
+pub use progress::{Event, Outcome, Progress};
 pub use running::{Entitlements, RunOptions};

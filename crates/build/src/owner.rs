@@ -107,6 +107,7 @@ fn number(line: &str, index: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as a stage reads its files")]
     fn read(path: &str) -> Result<Option<String>> {
         Ok(Some(match path {
             "etc/passwd" => "root:x:0:0::/root:/bin/sh\napp:x:1000:50::/home/app:/bin/sh\n".to_owned(),

@@ -18,17 +18,17 @@ const SMALL: u64 = 1 << 20;
 
 /// What packing has to know about a wheel. The order of a slice of these is the order of installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
+pub(crate) struct Parcel {
     /// The normalised name of the package.
-    pub name: String,
+    pub(crate) name: String,
     /// The size of the wheel in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Whether it writes a path that another wheel writes with other content.
-    pub conflicts: bool,
+    pub(crate) conflicts: bool,
 }
 
 /// Groups parcels (by index) into layers, the lowest first. Inside a layer the order is that of installation.
-pub fn pack(parcels: &[Parcel], budget: usize) -> Vec<Vec<usize>> {
+pub(crate) fn pack(parcels: &[Parcel], budget: usize) -> Vec<Vec<usize>> {
     let class = |index: usize| parcels[index].size.max(1).ilog2();
     let (conflicting, free): (Vec<usize>, Vec<usize>) =
         (0..parcels.len()).partition(|&index| parcels[index].conflicts);

@@ -19,9 +19,9 @@ use crate::stage::remember;
 
 /// A layer that was made once and need not be made again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerRecord {
+pub(crate) struct LayerRecord {
     /// The layer.
-    pub layer: Layer,
+    pub(crate) layer: Layer,
 }
 
 impl Record for LayerRecord {
@@ -70,7 +70,7 @@ fn direct_url(locked: &LockedWheel) -> Option<DirectUrl> {
 }
 
 /// What packing has to know about wheels in the order of installation, and what the user has to know.
-pub fn parcels(wheels: &[Prepared]) -> (Vec<Parcel>, Vec<String>) {
+pub(crate) fn parcels(wheels: &[Prepared]) -> (Vec<Parcel>, Vec<String>) {
     let mut owners: HashMap<&str, usize> = HashMap::new();
     let mut conflicts = BTreeSet::new();
     let mut told = BTreeMap::new();

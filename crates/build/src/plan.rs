@@ -6,25 +6,25 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// In order, the stages one after the other.
-    pub steps: Vec<PlannedStep>,
+    pub(crate) steps: Vec<PlannedStep>,
 }
 
 /// One entry of a [`Plan`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedStep {
+pub(crate) struct PlannedStep {
     /// Where the Dockerfile says it, from 1.
-    pub line: Option<usize>,
+    pub(crate) line: Option<usize>,
     /// What it is.
-    pub text: String,
+    pub(crate) text: String,
     /// What became of it.
-    pub state: StepState,
+    pub(crate) state: StepState,
     /// More about it, a line each.
-    pub details: Vec<String>,
+    pub(crate) details: Vec<String>,
 }
 
 /// What became of an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepState {
+pub(crate) enum StepState {
     /// It is what a stage begins with.
     Base,
     /// Its layers are there.

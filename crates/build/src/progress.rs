@@ -59,14 +59,6 @@ pub enum Outcome {
     Done(String),
 }
 
-/// Shows nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct Silent;
-
-impl Progress for Silent {
-    fn event(&self, _: &Event) {}
-}
-
 /// Counts the steps of one build and tells of them.
 pub(crate) struct Steps<'a> {
     progress: &'a dyn Progress,

@@ -43,30 +43,30 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-pub use install::{
-    Asked, Destination, InstallCommand, Installer, Place, PythonChoice, RequirementFile, Selection,
+pub(crate) use install::{
+    Asked, Destination, InstallCommand, Installer, PythonChoice, RequirementFile, Selection,
 };
 
 /// What a RUN instruction runs, and what it runs in.
 #[derive(Debug, Clone)]
-pub struct RunCommand<'a> {
+pub(crate) struct RunCommand<'a> {
     /// The command.
-    pub script: Script<'a>,
+    pub(crate) script: Script<'a>,
     /// Every variable that the command sees: the image's, the stage's `ENV`, and the `ARG`s in scope.
-    pub environment: &'a BTreeMap<String, String>,
+    pub(crate) environment: &'a BTreeMap<String, String>,
     /// The working directory, absolute.
-    pub working_dir: &'a str,
+    pub(crate) working_dir: &'a str,
     /// `USER` as it stands; empty is root.
     pub user: &'a str,
     /// The home directory of that user, if it is known.
-    pub home: Option<&'a str>,
+    pub(crate) home: Option<&'a str>,
     /// The mounts.
-    pub mounts: &'a [RunMount],
+    pub(crate) mounts: &'a [RunMount],
 }
 
 /// The two forms of a command.
 #[derive(Debug, Clone, Copy)]
-pub enum Script<'a> {
+pub(crate) enum Script<'a> {
     /// Text for a shell; `shell` is what `SHELL` says.
     Shell {
         /// The program and its options, such as `/bin/sh -c`.
@@ -80,7 +80,7 @@ pub enum Script<'a> {
 
 /// A `--mount` of a RUN.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunMount {
+pub(crate) enum RunMount {
     /// `type=bind`: files of the context, of a stage or of an image.
     Bind {
         /// Where, absolute.
@@ -97,16 +97,16 @@ pub enum RunMount {
 
 /// What a recognised RUN does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recognised {
+pub(crate) struct Recognised {
     /// The installations, in order. There may be none: then the command changes nothing.
-    pub installs: Vec<InstallCommand>,
+    pub(crate) installs: Vec<InstallCommand>,
     /// What must hold of the image for this to be true.
-    pub assumptions: Vec<Assumption>,
+    pub(crate) assumptions: Vec<Assumption>,
 }
 
 /// Something that recognition cannot see, and that must be checked in the image before the result is used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Assumption {
+pub(crate) enum Assumption {
     /// This directory is there: the command changes into it.
     Directory(String),
     /// Nothing is at this path: the command removes it.
@@ -122,20 +122,20 @@ pub enum Assumption {
 
 /// Why a RUN is not an installation that can be done without running it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotRecognised {
+pub(crate) struct NotRecognised {
     /// The word that decided it; empty if it is none of the text.
-    pub word: String,
+    pub(crate) word: String,
     /// Where it stands in the shell's text, in bytes.
-    pub span: Option<Range<usize>>,
+    pub(crate) span: Option<Range<usize>>,
     /// Why, in words that follow the word.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// What recognition gives.
 type Result<T, E = NotRecognised> = std::result::Result<T, E>;
 
 /// Says what a RUN installs, or why that cannot be said.
-pub fn recognise(run: &RunCommand<'_>) -> Result<Recognised, NotRecognised> {
+pub(crate) fn recognise(run: &RunCommand<'_>) -> Result<Recognised, NotRecognised> {
     command::recognise(run)
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
+use super::install::Place;
 use super::*;
 use cartwheel_python::{IndexStrategy, Upgrade};
 

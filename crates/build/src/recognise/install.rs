@@ -7,46 +7,46 @@ use cartwheel_python::{IndexStrategy, RequirementOptions, Upgrade};
 /// Paths are those of the image, absolute. What is not here changes nothing in the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option that the tools have")]
-pub struct InstallCommand {
+pub(crate) struct InstallCommand {
     /// Whose rules hold, and who is named as INSTALLER.
-    pub installer: Installer,
+    pub(crate) installer: Installer,
     /// For which Python.
-    pub python: PythonChoice,
+    pub(crate) python: PythonChoice,
     /// What is asked for.
-    pub asked: Asked,
+    pub(crate) asked: Asked,
     /// Where it goes.
-    pub destination: Destination,
+    pub(crate) destination: Destination,
     /// Which packages that are already there are exchanged for newer ones.
-    pub upgrade: Upgrade,
+    pub(crate) upgrade: Upgrade,
     /// Whether what is already there counts for nothing and is installed again.
-    pub reinstall: bool,
+    pub(crate) reinstall: bool,
     /// Whether what packages need is installed, too.
-    pub dependencies: bool,
+    pub(crate) dependencies: bool,
     /// Whether `.pyc` files are written.
-    pub bytecode: bool,
+    pub(crate) bytecode: bool,
     /// Whether a Python that its distribution manages may be changed (`--break-system-packages`).
-    pub break_system_packages: bool,
+    pub(crate) break_system_packages: bool,
     /// Whether what is there and not asked for is removed: `uv sync`, and `--exact`. uv spares pip, setuptools and wheel,
     /// except in an environment of its own making.
-    pub exact: bool,
+    pub(crate) exact: bool,
     /// Indexes, pre-releases, hashes and choices of binaries, of options and environment. Requirements files add to it.
     /// Relative folders in `find_links` have been made absolute.
-    pub options: RequirementOptions,
+    pub(crate) options: RequirementOptions,
     /// How several indexes are weighed.
-    pub strategy: IndexStrategy,
+    pub(crate) strategy: IndexStrategy,
     /// A file of certificates to trust instead of those of the system.
-    pub certificates: Option<Place>,
+    pub(crate) certificates: Option<Place>,
     /// Folders that are on `PYTHONPATH`: pip takes distributions in them for installed.
-    pub python_path: Vec<String>,
+    pub(crate) python_path: Vec<String>,
     /// To whom the files belong, as `USER` says it; `None` is root.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// The command as it was written.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Which tool installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Installer {
+pub(crate) enum Installer {
     /// pip.
     Pip,
     /// uv.
@@ -55,7 +55,7 @@ pub enum Installer {
 
 /// For which Python a command installs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PythonChoice {
+pub(crate) enum PythonChoice {
     /// The one that the first line of this `pip` names: a name to be found on `PATH`, or an absolute path.
     Script(String),
     /// This one: a name to be found on `PATH`, or an absolute path to it or to its virtual environment.
@@ -76,7 +76,7 @@ pub enum PythonChoice {
 
 /// What a command asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// Words and files.
     Requirements {
         /// Requirement specifiers and URLs, as they were written.
@@ -92,7 +92,7 @@ pub enum Asked {
 
 /// A file of requirements.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RequirementFile {
+pub(crate) enum RequirementFile {
     /// `-r`.
     Requirements(Place),
     /// `-c`.
@@ -110,24 +110,24 @@ pub enum RequirementFile {
 
 /// What of a project's lockfile is installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// The directory of the project, where `uv.lock` and `pyproject.toml` are.
-    pub project: String,
+    pub(crate) project: String,
     /// Whether it is an error if the lockfile does not fit the project. Where it is neither that nor `frozen`, uv would
     /// write another lockfile; if it had to, the command must run.
-    pub locked: bool,
+    pub(crate) locked: bool,
     /// Whether the lockfile is believed unseen.
-    pub frozen: bool,
+    pub(crate) frozen: bool,
     /// What to select, as `uv export` understands it too: `--extra x`, `--no-dev`, ….
-    pub options: Vec<String>,
+    pub(crate) options: Vec<String>,
     /// Whether the project itself is left out. Where it is not, and the lockfile says that it is a package, the command
     /// must run.
-    pub without_project: bool,
+    pub(crate) without_project: bool,
 }
 
 /// Where an installation goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
+pub(crate) enum Destination {
     /// Where the Python looks by itself.
     Default,
     /// `--prefix`: a tree like the one of the Python, under this directory.
@@ -140,9 +140,9 @@ pub enum Destination {
 
 /// A path in the image, and what is there while the command runs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(crate) struct Place {
     /// The path, absolute, without `.` and `..`.
-    pub path: String,
+    pub(crate) path: String,
     /// The mount that it lies in, by its number in the instruction.
-    pub mount: Option<usize>,
+    pub(crate) mount: Option<usize>,
 }

@@ -57,7 +57,7 @@ fn killed_at_fifty_moments_the_next_build_is_right() {
 }
 
 /// Lets time pass without giving the processor away for longer than asked.
-fn wait(duration: Duration) {
+pub(crate) fn wait(duration: Duration) {
     let (_sender, receiver) = std::sync::mpsc::channel::<()>();
     let _timed_out = receiver.recv_timeout(duration);
 }

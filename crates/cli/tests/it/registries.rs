@@ -246,7 +246,9 @@ fn a_base_that_cannot_be_had_is_one_clear_message() {
         assert_eq!(code, Some(3), "{text}");
         assert!(text.contains("Dockerfile:2: FROM R/hello:1\n"), "{text}");
         assert!(text.contains("  caused by: could not read base image `R/hello:1`\n"), "{text}");
-        parts.iter().for_each(|part| assert!(text.contains(part), "{part}: {text}"));
+        for part in parts {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
     let (code, text) = base_failure(Operation::Blob, &Failure::WrongBytes, 20);
     assert_eq!(code, Some(1), "{text}");
@@ -271,7 +273,9 @@ fn a_registry_that_stays_broken_is_given_up() {
             threads.spawn(move || {
                 let (code, text) = base_failure(Operation::Manifest, &failure, 6);
                 assert_eq!(code, Some(3), "{text}");
-                parts.iter().for_each(|part| assert!(text.contains(part), "{part}: {text}"));
+                for part in parts {
+                    assert!(text.contains(part), "{part}: {text}");
+                }
             });
         }
     });

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cartwheel_oci::{Image, Source};
 
+use crate::interrupted::wait;
 use crate::project::{Project, listing, platform};
 
 /// A Dockerfile on the base whose shell and Python run.
@@ -213,7 +214,7 @@ fn killed_it_leaves_no_process_and_the_next_build_is_right() {
     };
     let wait_for = |count: usize| {
         let came = (0..600).any(|_| {
-            std::thread::sleep(Duration::from_millis(50));
+            wait(Duration::from_millis(50));
             sleeping() == count
         });
         assert!(came, "{} processes", sleeping());

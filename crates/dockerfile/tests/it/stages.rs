@@ -94,7 +94,10 @@ fn named_contexts_stand_for_stages_and_images() {
         StepKind::Copy(copy) => copy.from.clone(),
         kind => panic!("no copy: {kind:?}"),
     });
-    assert_eq!(from.collect::<Vec<_>>(), [CopyFrom::NamedContext("docker.io/library/a:latest".to_owned()), CopyFrom::Scratch]);
+    assert_eq!(
+        from.collect::<Vec<_>>(),
+        [CopyFrom::NamedContext("docker.io/library/a:latest".to_owned()), CopyFrom::Scratch]
+    );
 }
 
 #[test]
