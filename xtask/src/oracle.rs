@@ -75,22 +75,24 @@ impl<'a> Options<'a> {
 /// Builds and compares; an error if any case differs.
 pub(crate) fn run(project: &Project, words: &[&str]) -> Result {
     let options = Options::parse(words)?;
-    let (cases, scratch) = prepare(project, &options.cases)?;
+    let prepared = prepare(project, &options.cases)?;
+    let (cases, scratch) = &prepared;
     let store = if options.overlay2 { ImageStore::Overlay2 } else { ImageStore::Containerd };
     let docker = BuildKit::start(project, store, &scratch.0)?;
     if options.docker_only {
         let bases = make_bases(project, &docker, &scratch.0)?;
-        return ask_all(&cases, |case| describe(case, &docker, &bases, &scratch.0));
+        return ask_all(cases, |case| describe(case, &docker, &bases, &scratch.0));
     }
     let built = || project.target().join("release/cartwheel");
     let program = std::env::var_os("CARTWHEEL").map_or_else(built, PathBuf::from);
-    compare_all(project, &cases, docker, &program, &scratch, options.history)
+    compare_all(project, &prepared, docker, &program, options.history)
 }
 
 /// The same with the Docker that tests have beside them, and the `program` that they built.
 pub(crate) fn run_beside(project: &Project, peers: &Peers, program: &Path) -> Result {
-    let (cases, scratch) = prepare(project, &[])?;
-    compare_all(project, &cases, BuildKit::of(peers, &scratch.0), program, &scratch, false)
+    let prepared = prepare(project, &[])?;
+    let docker = BuildKit::of(peers, &prepared.1.0);
+    compare_all(project, &prepared, docker, program, false)
 }
 
 /// The cases at `paths`, or all, with what they take from a server, and a folder for the run.
@@ -99,16 +101,17 @@ fn prepare(project: &Project, paths: &[&str]) -> Result<(Vec<Case>, Scratch)> {
     debian::install(PACKAGES, "the contexts of the oracle's cases")?;
     let scratch = Scratch::new(project)?;
     let address = files::serve(scratch.0.join(case::CASES))?;
-    cases.iter_mut().for_each(|case| case.serve_at(&address));
+    for case in &mut cases {
+        case.serve_at(&address);
+    }
     Ok((cases, scratch))
 }
 
 fn compare_all(
     project: &Project,
-    cases: &[Case],
+    (cases, scratch): &(Vec<Case>, Scratch),
     docker: BuildKit,
     program: &Path,
-    scratch: &Scratch,
     history: bool,
 ) -> Result {
     let bases = make_bases(project, &docker, &scratch.0)?;
