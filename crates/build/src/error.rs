@@ -422,6 +422,10 @@ impl Error {
                 cartwheel_python::ErrorKind::Fetch(_) | cartwheel_python::ErrorKind::Read { .. } => true,
                 _ => false,
             },
+            // A program that is not in the image is the Dockerfile's affair.
+            ErrorKind::Sandbox(error) => {
+                !matches!(error.kind(), cartwheel_sandbox::ErrorKind::Program { .. })
+            }
             ErrorKind::Layer { source, .. } => !matches!(source, LayerError::Content { .. }),
             ErrorKind::Download { source, .. } => !matches!(
                 source,
@@ -431,7 +435,6 @@ impl Error {
             | ErrorKind::NoUv
             | ErrorKind::NoGit { .. }
             | ErrorKind::Git { .. }
-            | ErrorKind::Sandbox(_)
             | ErrorKind::Snapshot(_)
             | ErrorKind::NoSandbox { .. } => true,
             _ => false,
