@@ -14,13 +14,16 @@ mod walk;
 
 use std::fs::{self, File};
 use std::io::{self, Seek};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use cartwheel_dockerfile::{IgnoreFile, MatchState};
+use cartwheel_dockerfile::IgnoreFile;
+use cartwheel_oci::NodeKind;
 use cartwheel_store::{Digest, Hasher};
+use rayon::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
+use tree::Found;
+use walk::Walk;
 
 pub use git::GitSource;
 pub use ignore::read_ignore;
@@ -87,9 +90,9 @@ impl BuildContext {
             return Err(ErrorKind::ContextNotDirectory { path: root.to_owned() }.into());
         }
         let ignore = read_ignore_file(root)?;
-        let mut walk = Walk { root, ignore: &ignore, files: Vec::new() };
-        walk.folder("", &ignore.root())?;
-        let mut files = walk.files;
+        let found = Walk { root, ignore: &ignore }.run()?;
+        let files: Result<_> = found.into_par_iter().map(|found| described(root, found)).collect();
+        let mut files: Vec<ContextFile> = files?;
         files.sort_by(|one, two| one.path.cmp(&two.path));
         Ok(Self { root: root.to_owned(), files })
     }
@@ -138,67 +141,32 @@ fn read_ignore_file(root: &Path) -> Result<IgnoreFile> {
         .map_err(|source| ErrorKind::IgnoreFile { path: root.join(".dockerignore"), source }.into())
 }
 
-struct Walk<'a> {
-    root: &'a Path,
-    ignore: &'a IgnoreFile,
-    files: Vec<ContextFile>,
+/// What a project's image needs to know of a file that was listed.
+fn described(root: &Path, found: Found) -> Result<ContextFile> {
+    let Found { path, node, stamp, .. } = found;
+    let kind = match node.kind {
+        NodeKind::Directory => ContextKind::Directory,
+        NodeKind::Symlink(target) => ContextKind::Symlink(target),
+        NodeKind::File(_) if stamp.is_some() => read(&root.join(&path), node.permissions.mode & 0o100 != 0)?,
+        _ => return Err(ErrorKind::SpecialFile { path: root.join(path) }.into()),
+    };
+    Ok(ContextFile { path, kind })
 }
 
-impl Walk<'_> {
-    fn folder(&mut self, folder: &str, state: &MatchState) -> Result<()> {
-        let path = self.root.join(folder);
-        for entry in fs::read_dir(&path).map_err(Error::io("list", &path))? {
-            let entry = entry.map_err(Error::io("list", &path))?;
-            let name =
-                entry.file_name().into_string().map_err(|_| ErrorKind::NotUnicode { path: entry.path() })?;
-            let child = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-            let kind = entry.file_type().map_err(Error::io("read", &entry.path()))?;
-            if kind.is_dir() {
-                self.subfolder(child, state)?;
-            } else if !self.ignore.excludes(&child, state) {
-                let kind = describe(&entry.path(), kind)?;
-                self.files.push(ContextFile { path: child, kind });
-            }
-        }
-        Ok(())
-    }
-
-    fn subfolder(&mut self, child: String, parent: &MatchState) -> Result<()> {
-        let state = self.ignore.enter(&child, parent);
-        let listed = self.files.len();
-        if !state.is_excluded() || self.ignore.may_descend(&child, &state) {
-            self.folder(&child, &state)?;
-        }
-        // An excluded directory is there only for what was taken back below it.
-        if !state.is_excluded() || self.files.len() > listed {
-            self.files.push(ContextFile { path: child, kind: ContextKind::Directory });
-        }
-        Ok(())
-    }
-}
-
-fn describe(path: &Path, kind: fs::FileType) -> Result<ContextKind> {
-    if kind.is_symlink() {
-        let target = fs::read_link(path).map_err(Error::io("read", path))?;
-        let target = target.into_os_string().into_string();
-        return Ok(ContextKind::Symlink(
-            target.map_err(|_| ErrorKind::NotUnicode { path: path.to_owned() })?,
-        ));
-    }
-    if !kind.is_file() {
-        return Err(ErrorKind::SpecialFile { path: path.to_owned() }.into());
-    }
+fn read(path: &Path, executable: bool) -> Result<ContextKind> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
-    let metadata = file.metadata().map_err(Error::io("read", path))?;
     let digest = Digest::of_reader(&file).map_err(Error::io("read", path))?;
     // As many bytes as were hashed, if the file has grown since.
     let size = file.stream_position().map_err(Error::io("read", path))?;
-    let executable = metadata.permissions().mode() & 0o100 != 0;
     Ok(ContextKind::File { size, executable, digest })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
     use super::*;
 
     fn paths(context: &BuildContext) -> Vec<&str> {
@@ -237,6 +205,24 @@ mod tests {
         assert_eq!(digest(), first);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         assert_ne!(digest(), first);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_unless_it_is_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        for (ignored, refused) in [("socket", "pipe"), ("pipe", "socket")] {
+            fs::write(at(".dockerignore"), ignored).unwrap();
+            let error = BuildContext::read(folder.path()).unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::SpecialFile { path } if *path == at(refused)),
+                "{error}"
+            );
+        }
+        fs::write(at(".dockerignore"), "socket\npipe").unwrap();
+        assert_eq!(BuildContext::read(folder.path()).unwrap().files(), []);
     }
 
     #[test]

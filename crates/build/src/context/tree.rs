@@ -279,6 +279,14 @@ mod tests {
     }
 
     #[test]
+    fn directories_may_be_as_deep_as_a_path_is_long() {
+        let place = Place::new();
+        let folders = "d/".repeat(1_900);
+        place.write(&format!("{folders}file"), "");
+        assert_eq!(place.list().iter().count(), 1_901);
+    }
+
+    #[test]
     fn the_ignore_file_beside_the_dockerfile_comes_first() {
         let place = Place::new();
         let root = place.context.path();
