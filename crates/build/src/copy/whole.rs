@@ -4,12 +4,14 @@
 //!
 //! A layer is taken if it makes of the destination what copying its files would:
 //!
-//! 1. It removes nothing and has no hard links.
+//! 1. It removes nothing and has no hard links, and no other layer has one to a file of it.
 //! 2. Every file in it lies in the copied directory, has the time that a copy would have, and is what the stage has at its
 //!    path in the end: no later layer replaced it.
 //! 3. A directory in it that is copied is as the stage has it in the end; one above what is copied is as the destination
 //!    has it, or as `COPY` would make it.
-//! 4. Nothing in the destination is in its way: there COPY fails or leaves what is there, and a layer would replace it.
+//! 4. A directory above any of it that is not in it is a plain one of root's in the destination, if it is there: runtimes would
+//!    make it such a one.
+//! 5. Nothing in the destination is in its way: there COPY fails or leaves what is there, and a layer would replace it.
 //!
 //! What the destination has from a layer that both are built on is not copied either.
 
@@ -114,7 +116,7 @@ fn candidates(below: &Below, root: &str) -> Vec<usize> {
     let mut inside = vec![None; below.layers()];
     for (path, node) in below.iter().filter(|(_, node)| !node.is_directory()) {
         if let Some(all) = below.layer(path).and_then(|layer| inside.get_mut(layer)) {
-            *all = Some(all.unwrap_or(true) && is_in(path, root) && !is_device(node));
+            *all = Some(all.unwrap_or(true) && is_in(path, root) && has_one_name(node));
         }
     }
     (0..).zip(inside).filter_map(|(layer, all)| (all == Some(true)).then_some(layer)).collect()
@@ -131,7 +133,17 @@ struct Copied<'a> {
 impl Copied<'_> {
     /// Whether the layer `index` of the source is what copying its files would make.
     fn is_whole(&self, index: usize, facts: &LayerFacts) -> bool {
-        facts.only_adds() && facts.iter().all(|(path, node)| self.is_copied(index, path, node))
+        facts.only_adds()
+            && facts.iter().all(|(path, node)| self.is_copied(index, path, node))
+            && self.hides_nothing(facts)
+    }
+
+    /// Whether the directories that the layer leaves out are such as runtimes make them.
+    fn hides_nothing(&self, facts: &LayerFacts) -> bool {
+        let mentioned: BTreeSet<&str> = facts.iter().map(|(path, _)| path).collect();
+        let above: BTreeSet<&str> = mentioned.iter().flat_map(|path| folders(parent(path))).collect();
+        let is_plain = |node: &Node| node.permissions.is_plain() && node.xattrs.is_empty();
+        above.difference(&mentioned).all(|folder| self.to.get(folder).is_none_or(is_plain))
     }
 
     fn is_copied(&self, index: usize, path: &str, node: &Node) -> bool {
@@ -175,8 +187,12 @@ fn is_in(path: &str, root: &str) -> bool {
     root.is_empty() || is_inside(path, root)
 }
 
-fn is_device(node: &Node) -> bool {
-    !matches!(node.kind, NodeKind::File(_) | NodeKind::Symlink(_) | NodeKind::Directory)
+/// Whether it is a file or link, and not a further name of one. A device may be.
+fn has_one_name(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::File(file) => file.first_name.is_none(),
+        kind => matches!(kind, NodeKind::Symlink(_)),
+    }
 }
 
 /// Whether two directories differ in nothing but their times.
@@ -195,15 +211,17 @@ pub(crate) fn place_of_both(from: &Below, to: &Below, source: &str, destination:
 
 #[cfg(test)]
 mod tests {
-    use cartwheel_oci::layer::{Content, Encoding, Entry, FIXED_TIME, Kind, Tree};
-    use cartwheel_oci::{History, Image, Permissions, Platform};
+    use std::io::Read;
+
+    use cartwheel_oci::layer::{self, Content, Encoding, Entry, FIXED_TIME, Kind, Tree};
+    use cartwheel_oci::{Descriptor, DiffId, History, Image, Permissions, Platform, media_type};
     use cartwheel_store::{Digest, Store};
 
     use super::*;
     use crate::copy::{Changes, Choice, Load, Piece, layer_key, select};
     use crate::packages::find_or_make;
 
-    fn layer(store: &Store, tree: Tree) -> Layer {
+    fn made(store: &Store, tree: Tree) -> Layer {
         let bytes = |entry: &Entry| entry.kind.content().map(|content| content.read().unwrap());
         let contents: Vec<u8> = tree.iter().filter_map(|(_, entry)| bytes(entry)).flatten().collect();
         let key = layer_key(Digest::of(&contents), &tree);
@@ -240,7 +258,7 @@ mod tests {
         let platform: Platform = "linux/amd64".parse().unwrap();
         let mut stage = StageState::new(store, Image::scratch(&platform), None);
         for lines in layers {
-            stage.push(layer(store, tree(lines)), History::default()).unwrap();
+            stage.push(made(store, tree(lines)), History::default()).unwrap();
         }
         stage
     }
@@ -271,7 +289,7 @@ mod tests {
         for layer in &load.whole.layers {
             after.push(layer.clone(), History::default()).unwrap();
         }
-        after.push(layer(after.store(), rest), History::default()).unwrap();
+        after.push(made(after.store(), rest), History::default()).unwrap();
         (load.whole.layers.len(), paths, shown(&after))
     }
 
@@ -340,6 +358,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_has_a_name_in_another_layer_stays_one_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut source = stage(&store, &[&["opt/a 1"], &["opt/c 1"]]);
+        // A tar without the file that its link leads to: the first header and its block of content are cut off.
+        let mut bytes = Vec::new();
+        layer::write(&tree(&["opt/a 1", "opt/b = opt/a"]), Encoding::Compressed, &mut bytes).unwrap();
+        let mut tar = Vec::new();
+        layer::decompress(&bytes[..]).unwrap().read_to_end(&mut tar).unwrap();
+        let (digest, blob) = store.put_blob(&tar[1024..]).unwrap();
+        let descriptor = Descriptor::new(media_type::LAYER_TAR, digest, blob.size());
+        source.push(Layer { descriptor, diff_id: DiffId::new(digest) }, History::default()).unwrap();
+        let whole = Whole::of(&source, &stage(&store, &[]), "opt", FIXED_TIME).unwrap();
+        assert_eq!(whole.files.iter().collect::<Vec<_>>(), ["opt/c"]);
+    }
+
+    #[test]
     fn what_lies_in_the_destination_is_not_replaced_unasked() {
         // The layer of the rest has the directories that the destination lacks or that are not plain, for what it puts there.
         let venv: &[&str] = &["opt/venv/", "opt/venv/d/ 700", "opt/venv/d/new 1"];
@@ -348,6 +383,14 @@ mod tests {
         // A group's directory gives its group to what COPY makes in it, and a layer would not.
         let one = both(&[&["opt/venv/", "opt/venv/a 1"]], &[&["opt/ 2775"]], "opt/venv");
         assert_eq!(one, "0: opt opt/venv opt/venv/a");
+        // Nor does a runtime know of modes that a layer leaves out.
+        for there in ["opt/ 700", "opt/venv/ 700", "opt/venv/d/ 700"] {
+            let rest = both(&[&["opt/venv/d/a 1", "opt/venv/e/b 1"]], &[&[there]], "opt/venv");
+            assert!(rest.starts_with("0: "), "{there}: {rest}");
+        }
+        assert!(
+            both(&[&["opt/venv/d/a 1"]], &[&["opt/venv/d/", "opt/e/ 700"]], "opt/venv").starts_with("1: ")
+        );
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let source = stage(&store, &[ONE]);
