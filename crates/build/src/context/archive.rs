@@ -14,7 +14,7 @@ use std::io::{self, BufReader, Read};
 
 use cartwheel_oci::layer::{self, FIXED_TIME, ReadEntry, ReadKind};
 use cartwheel_oci::{FileFacts, Node, NodeKind, Permissions, follow_links};
-use cartwheel_store::{Blob, Digest, Store};
+use cartwheel_store::{Blob, BlobReader, Digest, Store};
 
 use super::tree::Found;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,7 +39,7 @@ pub(super) fn read(store: &Store, blob: &Blob) -> Result<Option<(Blob, Vec<Found
     };
     let mut unpacked = Unpacked::default();
     let mut refused = None;
-    let read = layer::read_tar(tar.reader(), |entry, content| {
+    let read = layer::read_tar(buffered(&tar), |entry, content| {
         unpacked.add(entry, content).map_err(|problem| match problem {
             Problem::Read(source) => source,
             Problem::Entry(problem) => {
@@ -93,7 +93,7 @@ impl Compression {
     }
 
     fn text(self, blob: &Blob) -> io::Result<Box<dyn Read>> {
-        let source = || BufReader::with_capacity(256 << 10, blob.reader());
+        let source = || buffered(blob);
         Ok(match self {
             Self::None => Box::new(source()),
             Self::OfLayers => Box::new(layer::decompress(blob.reader())?),
@@ -101,6 +101,10 @@ impl Compression {
             Self::Xz => Box::new(lzma_rust2::XzReader::new(source(), true)),
         })
     }
+}
+
+fn buffered(blob: &Blob) -> BufReader<BlobReader> {
+    BufReader::with_capacity(256 << 10, blob.reader())
 }
 
 /// Why an entry could not be taken.
@@ -194,8 +198,13 @@ impl Unpacked {
         let stays = found.node.is_directory();
         let replaced = self.files.insert(path.clone(), found);
         if !stays && replaced.is_some_and(|replaced| replaced.node.is_directory()) {
-            let below = format!("{path}/");
-            self.files.retain(|path, _| !path.starts_with(&below));
+            // What lies below lies together, and `0` comes after `/`. To go through all files would take an archive of
+            // directories and what replaces them for ever.
+            let (start, end) = (format!("{path}/"), format!("{path}0"));
+            let below: Vec<String> = self.files.range(start..end).map(|(path, _)| path.clone()).collect();
+            for path in &below {
+                self.files.remove(path);
+            }
         }
     }
 
@@ -352,7 +361,10 @@ mod tests {
     #[test]
     fn the_later_entry_counts() {
         let (file, folder) = (|name| (b'0', name, ""), |name| (b'5', name, ""));
-        assert_eq!(unpacked(&[folder("y"), file("y/z"), file("y-"), file("y")]).unwrap(), "y=y y-=y-");
+        assert_eq!(
+            unpacked(&[folder("y"), file("y/z"), file("y-"), file("y0"), file("y")]).unwrap(),
+            "y=y y-=y- y0=y0"
+        );
         assert_eq!(unpacked(&[file("y"), folder("y")]).unwrap(), "y/");
         assert_eq!(unpacked(&[folder("y"), file("y/z"), folder("y")]).unwrap(), "y/ y/z=y/z");
         assert_eq!(unpacked(&[(b'2', "y", "t"), file("y")]).unwrap(), "y=y");
