@@ -128,7 +128,9 @@ impl GitSource {
         let blob = if let Some(blob) = known {
             blob
         } else {
-            let files = self.check_out(git, &resolved)?;
+            let folder =
+                tempfile::tempdir().map_err(Error::io("create", "a temporary directory".as_ref()))?;
+            let files = self.check_out(git, &resolved, folder.path())?;
             let mut writer = store.writer()?;
             let failed = |source| ErrorKind::Layer { what: format!("`{}`", self.shown()), source };
             write_tar(&files, &mut writer).map_err(failed)?;
@@ -165,10 +167,8 @@ impl GitSource {
         Err(self.failed(&format!("it has no branch, tag or other reference `{reference}`")))
     }
 
-    /// Checks the commit out and lists its files.
-    fn check_out(&self, git: &Path, resolved: &Resolved) -> Result<Tree> {
-        let temporary = tempfile::tempdir().map_err(Error::io("create", "a temporary directory".as_ref()))?;
-        let target = temporary.path();
+    /// Checks the commit out in `target`, an empty directory, and lists its files. Their contents stay there.
+    fn check_out(&self, git: &Path, resolved: &Resolved, target: &Path) -> Result<Tree> {
         let run = |arguments: &[&str]| self.run(git, target, arguments).map(drop);
         run(&["init", "--quiet"])?;
         self.fetch(&run, resolved)?;
@@ -259,9 +259,9 @@ fn collect(tree: &mut Tree, root: &Path, path: &str) -> Result<()> {
             let target = fs::read_link(&place).map_err(Error::io("read", &place))?;
             Entry::symlink(target.to_str().ok_or_else(not_unicode)?)
         } else {
-            let content = fs::read(&place).map_err(Error::io("read", &place))?;
             let mode = found.permissions().mode();
-            let entry = Entry::file(Content::Bytes(content), mode & 0o100 != 0);
+            let content = Content::File { path: place, size: found.len() };
+            let entry = Entry::file(content, mode & 0o100 != 0);
             // Git's own objects are for nobody to write.
             if mode & 0o200 == 0 { entry.with_mode(0o444) } else { entry }
         };
