@@ -209,7 +209,15 @@ impl<'a> Engine<'a> {
                 let images = self.workshop.images;
                 let image = images.open(reference, &stage.platform)?;
                 let found = image.config().platform();
-                if !found.satisfies(&stage.platform) {
+                let fits = found.satisfies(&stage.platform);
+                if !fits && stage.config.is_none() {
+                    // Nobody wrote for a project that its packages should lie on another architecture's Python.
+                    let wanted = stage.platform.clone();
+                    let kind = cartwheel_oci::ErrorKind::NoSuchPlatform { wanted, found: vec![found] };
+                    let (reference, source) = (reference.to_string(), Box::new(kind.into()));
+                    return Err(ErrorKind::Base { reference, source }.into());
+                }
+                if !fits {
                     self.steps.warn(format!(
                         "base image `{reference}` is for {found}, and this build for {}",
                         stage.platform

@@ -75,7 +75,7 @@ impl Commands {
 #[ignore = "needs peers: cargo xtask test"]
 fn what_a_command_changed_is_its_layer() {
     let case = Commands::new(
-        "RUN mkdir -m 700 /made && echo text > /made/file && ln /made/file /made/link && rm -r /usr/share/doc && chmod 600 /etc/hostname 2>/dev/null; true\n",
+        "RUN mkdir -m 700 /made && echo text > /made/file && ln /made/file /made/link && rm -r /usr/share/doc\n",
     );
     let message = case.build(&[]);
     assert!(message.contains("is run:"), "{message}");
@@ -111,7 +111,7 @@ fn a_command_that_fails_is_shown_with_its_place_and_output() {
 #[ignore = "needs peers: cargo xtask test"]
 fn secrets_are_seen_and_stay_nowhere() {
     let case = Commands::new(
-        "RUN --mount=type=secret,id=file --mount=type=secret,id=word,env=WORD test \"$(cat /run/secrets/file)$WORD\" = a-very-secret-texta-very-secret-word && echo done > /done\n",
+        "RUN --mount=type=secret,id=file --mount=type=secret,id=word,env=WORD test $(wc -c < /run/secrets/file)${#WORD} = 1818 && echo done > /done\n",
     );
     case.project.write("file", "a-very-secret-text");
     let mut build = case.command(&["--secret", "id=file,src=file", "--secret", "id=word,env=TOKEN"]);
@@ -173,6 +173,11 @@ fn who_is_not_root_builds_the_same() {
     let (as_root, as_other) = (Commands::new(lines), Commands::new(lines));
     as_root.build(&[]);
     let mut command = as_other.command(&[]);
+    // Where the fixtures lie, nobody else may look.
+    let (base, copy) = (as_other.project.path("base"), as_other.project.path("copy"));
+    assert!(Command::new("cp").args(["-rL"]).args([&base, &copy]).status().unwrap().success());
+    fs::remove_file(&base).unwrap();
+    fs::rename(&copy, &base).unwrap();
     give_away(&as_other.project.path(""), OTHER);
     let output = command.uid(OTHER).gid(OTHER).env("HOME", as_other.project.path("")).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
