@@ -75,8 +75,7 @@ impl BuildKit {
     pub(super) fn build(&self, case: &Case, staged: &Path, tag: &str) -> Result<Outcome> {
         let layout = self.layouts.join(&case.name);
         let mut buildx = self.command(&self.client.buildx);
-        // The daemon has no bridge; commands see the machine's network, as they do in cartwheel.
-        buildx.args(["build", "--network=host", "--provenance=false", "--progress=plain", "--tag", tag]);
+        buildx.args(["build", "--provenance=false", "--progress=plain", "--tag", tag]);
         words(&mut buildx, case, staged);
         if let Some(dockerfile) = &case.settings.instead {
             buildx.args(["--file", dockerfile]);
