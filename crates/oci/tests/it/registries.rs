@@ -521,7 +521,7 @@ fn every_refusal_has_its_message() {
         "try again later",
         true,
     );
-    let failed = "GET `http://R/v2/a/manifests/latest` failed 2 times";
+    let failed = "GET `http://R/v2/a/manifests/latest` failed 4 times";
     let (text, hints, again) = said(Operation::Manifest, Failure::Reset, false);
     assert!(text.starts_with(&format!("{failed} | could not talk to the server | ")), "{text}");
     assert!(hints.contains("--insecure-registry R") && again);
