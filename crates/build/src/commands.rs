@@ -29,6 +29,7 @@ use crate::recognise::{
     RunMount, Script, Selection, recognise,
 };
 use crate::running::name_mounts;
+use crate::scratch::Scratch;
 use crate::stage::StageState;
 
 /// Why a command has to be run.
@@ -97,10 +98,7 @@ impl<'a> Engine<'a> {
         let places: Vec<String> = places.concat().iter().map(|place| redact(place)).collect();
         let words: Vec<String> = run.argv.iter().map(|word| redact(word)).collect();
         let script = run.file.as_ref().map_or("", |file| &file.content);
-        let network = match run.network {
-            Network::Default => self.options.run.network,
-            asked => asked,
-        };
+        let is_alone = self.options.run.network_of(run) == Network::None;
         [
             "run".to_owned(),
             words.join("\0"),
@@ -109,7 +107,7 @@ impl<'a> Engine<'a> {
             hasher.finish().to_string(),
             places.join("\0"),
             format!("{} {}", index.no_index, index.pre),
-            format!("{} {}", network == Network::None, run.insecure),
+            format!("{is_alone} {}", run.insecure),
             Digest::of(script.as_bytes()).to_string(),
             mounts,
         ]
@@ -140,7 +138,8 @@ impl<'a> Engine<'a> {
         let below = state.below()?;
         let library = library(&interpreter.scheme, &scheme, &command.destination, tool);
         let there = library.map(|library| installed(below, library)).unwrap_or_default();
-        let source = match self.asked(command, mounts, state)? {
+        let scratch = Scratch::new(self.workshop.store)?;
+        let source = match asked(command, mounts, state, &scratch)? {
             Ok(source) => source,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -181,72 +180,65 @@ impl<'a> Engine<'a> {
         }
         Ok(Ok(Installed { packed: self.install(&plan, &place, &fetch)?, details }))
     }
+}
 
-    fn asked(
-        &self,
-        command: &InstallCommand,
-        mounts: &Mounts<'_, '_>,
-        state: &StageState<'a>,
-    ) -> Result<Result<ResolveSource, Reason>> {
-        let (words, wheels, files) = match &command.asked {
-            Asked::Lock(selection) => return self.lock(selection, mounts, state).map(Ok),
-            Asked::Requirements { words, wheels, files } => (words, wheels, files),
-        };
-        if let Some((place, _)) = wheels.first() {
-            return Ok(Err(format!("`{}` is a wheel of the image", place.path)));
-        }
-        let mut requirements = Requirements { options: command.options.clone(), ..Requirements::default() };
-        for word in words {
-            requirements.add(word.clone());
-        }
-        // Variables in requirement files are those that the command sees.
-        let variable = |name: &str| {
-            mounts.run.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-        };
-        let read = |path: &Path| mounts.read(state, path);
-        let exists = |path: &Path| mounts.read(state, path).is_ok();
-        let source = Files { read: &read, exists: &exists };
-        for file in files {
-            match file {
-                RequirementFile::Requirements(place) => {
-                    requirements.add_file_from(source, Path::new(&place.path), false, &variable)?;
-                }
-                RequirementFile::Constraints(place) => {
-                    requirements.add_file_from(source, Path::new(&place.path), true, &variable)?;
-                }
-                RequirementFile::Project { place, .. } | RequirementFile::Pylock(place) => {
-                    return Ok(Err(format!("`{}` is no list of requirements", place.path)));
-                }
+/// What a command asks for, as resolving takes it. `scratch` must be there until that is done.
+fn asked(
+    command: &InstallCommand,
+    mounts: &Mounts<'_, '_>,
+    state: &StageState<'_>,
+    scratch: &Scratch,
+) -> Result<Result<ResolveSource, Reason>> {
+    let (words, wheels, files) = match &command.asked {
+        Asked::Lock(selection) => return lock(selection, mounts, state, scratch).map(Ok),
+        Asked::Requirements { words, wheels, files } => (words, wheels, files),
+    };
+    if let Some((place, _)) = wheels.first() {
+        return Ok(Err(format!("`{}` is a wheel of the image", place.path)));
+    }
+    let mut requirements = Requirements { options: command.options.clone(), ..Requirements::default() };
+    for word in words {
+        requirements.add(word.clone());
+    }
+    // Variables in requirement files are those that the command sees.
+    let variable =
+        |name: &str| mounts.run.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let read = |path: &Path| mounts.read(state, path);
+    let exists = |path: &Path| mounts.read(state, path).is_ok();
+    let source = Files { read: &read, exists: &exists };
+    for file in files {
+        match file {
+            RequirementFile::Requirements(place) => {
+                requirements.add_file_from(source, Path::new(&place.path), false, &variable)?;
+            }
+            RequirementFile::Constraints(place) => {
+                requirements.add_file_from(source, Path::new(&place.path), true, &variable)?;
+            }
+            RequirementFile::Project { place, .. } | RequirementFile::Pylock(place) => {
+                return Ok(Err(format!("`{}` is no list of requirements", place.path)));
             }
         }
-        Ok(Ok(ResolveSource::Requirements(requirements)))
     }
+    Ok(Ok(ResolveSource::Requirements(requirements)))
+}
 
-    /// A project's lockfile, copied to where uv can read it.
-    fn lock(
-        &self,
-        selection: &Selection,
-        mounts: &Mounts<'_, '_>,
-        state: &StageState<'a>,
-    ) -> Result<ResolveSource> {
-        let mut content = Hasher::default();
-        let mut files = Vec::new();
-        for name in ["uv.lock", "pyproject.toml"] {
-            let path = format!("{}/{name}", selection.project.trim_end_matches('/'));
-            let read = mounts.read(state, Path::new(&path));
-            let bytes = read.map_err(|_| ErrorKind::SourceNotFound { path: path.clone() })?;
-            content.update(&bytes);
-            files.push((name, bytes));
-        }
-        let project = self.workshop.store.root().join("v1/tmp").join(format!("lock-{}", content.finish()));
-        std::fs::create_dir_all(&project).map_err(crate::Error::io("create", &project))?;
-        for (name, bytes) in files {
-            let path = project.join(name);
-            std::fs::write(&path, bytes).map_err(crate::Error::io("write", &path))?;
-        }
-        let selection = LockSelection { options: selection.options.clone(), frozen: selection.frozen };
-        Ok(ResolveSource::UvLock { project, selection })
+/// A project's lockfile, copied to where uv can read it.
+fn lock(
+    selection: &Selection,
+    mounts: &Mounts<'_, '_>,
+    state: &StageState<'_>,
+    scratch: &Scratch,
+) -> Result<ResolveSource> {
+    let project = scratch.folder("project")?;
+    for name in ["uv.lock", "pyproject.toml"] {
+        let path = format!("{}/{name}", selection.project.trim_end_matches('/'));
+        let read = mounts.read(state, Path::new(&path));
+        let bytes = read.map_err(|_| ErrorKind::SourceNotFound { path: path.clone() })?;
+        let copied = project.join(name);
+        std::fs::write(&copied, bytes).map_err(crate::Error::io("write", &copied))?;
     }
+    let selection = LockSelection { options: selection.options.clone(), frozen: selection.frozen };
+    Ok(ResolveSource::UvLock { project, selection })
 }
 
 /// What a command came to.

@@ -81,6 +81,7 @@ mod progress;
 mod projects;
 mod recognise;
 mod running;
+mod scratch;
 mod sources;
 mod stage;
 

@@ -15,7 +15,6 @@
 mod bytecode;
 mod caches;
 mod mounts;
-mod scratch;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,7 +25,7 @@ use cartwheel_dockerfile as dockerfile;
 use cartwheel_dockerfile::Run;
 use cartwheel_oci::layer::Encoding;
 use cartwheel_sandbox::{Cancel, Exit, Network, Sandbox, Ulimit};
-use cartwheel_snapshot::{Marks, Snapshots};
+use cartwheel_snapshot::{Marks, Shortfall, Snapshot, Snapshots};
 
 pub(crate) use mounts::name_mounts;
 
@@ -34,13 +33,13 @@ use crate::error::{ErrorKind, Result};
 use crate::execute::{At, Done, Engine};
 use crate::graph::CopyFrom;
 use crate::install::{PackRecord, PackedLayer};
-use crate::owner::process_user;
+use crate::owner::{ProcessUser, process_user};
 use crate::packages::make;
 use crate::plan::StepState;
 use crate::progress::Outcome;
+use crate::scratch::Scratch;
 use crate::stage::StageState;
 use mounts::Mounted;
-use scratch::Scratch;
 
 /// What the command line adds to commands that are run.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +77,16 @@ pub struct Entitlements {
     pub host_network: bool,
 }
 
+impl RunOptions {
+    /// The network that a command sees: its own, or that of the build.
+    pub(crate) fn network_of(&self, run: &Run) -> dockerfile::Network {
+        match run.network {
+            dockerfile::Network::Default => self.network,
+            asked => asked,
+        }
+    }
+}
+
 impl<'a> Engine<'a> {
     /// Runs a command; its layer is what it changed.
     pub(crate) fn run_in_sandbox(
@@ -100,9 +109,16 @@ impl<'a> Engine<'a> {
             state.fetch(layer)?;
             Ok::<_, crate::Error>(store.expect_blob(layer.descriptor.digest)?)
         })?;
+        if let Some(warning) = lacking(&layers) {
+            self.steps.warn(warning);
+        }
         let scratch = Scratch::new(store)?;
-        let mounted = Mounted::new(self, at, (run, from), (state, done), &scratch)?;
-        let mut sandbox = self.sandbox(run, state)?;
+        let user = process_user(&run.user, &|path| state.read(path))?;
+        let mut mounted = Mounted::new(self, at, (run, from), done, &scratch)?;
+        if self.options.run.automatic_caches {
+            mounted.add_automatic(store, run, &user, state.below()?)?;
+        }
+        let mut sandbox = self.sandbox(run, user);
         sandbox.lower = layers.iter().map(|layer| layer.path().to_owned()).collect();
         if sandbox.lower.is_empty() {
             sandbox.lower.push(scratch.folder("empty")?);
@@ -154,9 +170,8 @@ impl<'a> Engine<'a> {
     }
 
     /// The process itself; where it runs is put in later.
-    fn sandbox(&self, run: &Run, state: &StageState<'_>) -> Result<Sandbox> {
+    fn sandbox(&self, run: &Run, user: ProcessUser) -> Sandbox {
         let options = &self.options.run;
-        let user = process_user(&run.user, &|path| state.read(path))?;
         let mut env = run.env.clone();
         for (name, value) in &run.proxies {
             // Programs disagree about the case, so BuildKit gives both.
@@ -164,27 +179,38 @@ impl<'a> Engine<'a> {
             put_default(&mut env, &name.to_lowercase(), value);
         }
         put_default(&mut env, "HOME", &user.home);
-        let network = match run.network {
-            dockerfile::Network::Default => options.network,
-            asked => asked,
-        };
+        let is_alone = options.network_of(run) == dockerfile::Network::None;
         let default = Sandbox::default();
-        Ok(Sandbox {
+        Sandbox {
             args: run.argv.clone(),
             env,
             working_dir: if run.working_dir.is_empty() { "/".into() } else { run.working_dir.clone().into() },
             uid: user.uid,
             gid: user.gid,
             groups: user.groups,
-            network: if network == dockerfile::Network::None { Network::None } else { Network::Host },
+            network: if is_alone { Network::None } else { Network::Host },
             hostname: "buildkitsandbox".to_owned(),
             hosts: options.hosts.clone(),
             shm_size: options.shm_size.unwrap_or(default.shm_size),
             ulimits: options.ulimits.clone(),
             insecure: run.insecure,
             ..default
-        })
+        }
     }
+}
+
+/// What of the layers is not there for commands, if not all is: without root, not everything can be extracted.
+fn lacking(layers: &[Snapshot]) -> Option<String> {
+    let sum = layers.iter().map(Snapshot::shortfall).fold(Shortfall::default(), |sum, more| Shortfall {
+        owners: sum.owners + more.owners,
+        devices: sum.devices + more.devices,
+        attributes: sum.attributes + more.attributes,
+    });
+    let Shortfall { owners, devices, attributes } = sum;
+    let text = format!(
+        "commands see {owners} files that belong to another user than the image says, and neither {devices} of its devices nor {attributes} of its extended attributes: this user cannot make them"
+    );
+    (!sum.is_empty()).then_some(text)
 }
 
 /// Gives a variable a value, unless it has one.

@@ -66,8 +66,8 @@ fn become_user(sandbox: &Sandbox) -> Result<()> {
     let (uid, gid) = (Uid::from_raw_unchecked(sandbox.uid), Gid::from_raw_unchecked(sandbox.gid));
     let groups: Vec<Gid> = sandbox.groups.iter().map(|gid| Gid::from_raw_unchecked(*gid)).collect();
     match set_thread_groups(&groups) {
-        // In a user namespace of one user and one group there are no others to have.
-        Err(Errno::PERM) if groups.is_empty() => {}
+        // A user namespace of one group allows no others; who entered it was told so by `UserNamespace::only_root`.
+        Err(Errno::PERM) => {}
         set => set.map_err(Error::io("set", "the groups of the user"))?,
     }
     set_thread_res_gid(gid, gid, gid).map_err(Error::io("become", format!("group {gid}")))?;

@@ -30,7 +30,7 @@ pub struct Sandbox {
     pub uid: u32,
     /// The user's group.
     pub gid: u32,
-    /// The user's other groups.
+    /// All groups of the user; not set in a user namespace that has only one.
     pub groups: Vec<u32>,
     /// What it sees of the network.
     pub network: Network,

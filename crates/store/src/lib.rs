@@ -12,7 +12,8 @@
 //!     ├── blobs/sha256/ab/abcd…        a blob, read-only, named by its SHA-256
 //!     ├── records/<kind>-<n>/ab/abcd…  a record: {"inputs": …, "value": …}; n is the kind's own version
 //!     ├── partial/<key>                an unfinished download, kept so that it can be resumed
-//!     └── tmp/<pid>-<n>                an unfinished write; swept when its writer is gone
+//!     ├── tmp/<pid>-<n>                an unfinished write; swept when its writer is gone
+//!     └── snapshots/ mounts/ scratch/  of those who run commands: extracted layers, caches, what one command needs
 //! ```
 //!
 //! # Many processes at once

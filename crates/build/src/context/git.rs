@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::tree::ContextTree;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::join;
+use crate::scratch::Scratch;
 
 /// A repository, what of it to check out, and which directory of that is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -128,9 +129,8 @@ impl GitSource {
         let blob = if let Some(blob) = known {
             blob
         } else {
-            let folder =
-                tempfile::tempdir().map_err(Error::io("create", "a temporary directory".as_ref()))?;
-            let files = self.check_out(git, &resolved, folder.path())?;
+            let scratch = Scratch::new(store)?;
+            let files = self.check_out(git, &resolved, &scratch.folder("checkout")?)?;
             let mut writer = store.writer()?;
             let failed = |source| ErrorKind::Layer { what: format!("`{}`", self.shown()), source };
             write_tar(&files, &mut writer).map_err(failed)?;

@@ -143,12 +143,9 @@ impl Automatic {
         let access = FileAccess::default();
         let asked = CacheAsked { name: "automatic apt", sharing: Sharing::Locked, access };
         let cache = Cache::open(store, asked, |_| Ok(()))?;
-        let folder = |name: &str| {
-            let path = cache.path.join(name);
-            fs::create_dir_all(&path).map_err(Error::io("create", &path)).map(|()| path)
-        };
         for name in ["lists/partial", "archives/partial", "kept"] {
-            folder(name)?;
+            let path = cache.path.join(name);
+            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
         }
         for kept in fs::read_dir(cache.path.join("kept")).into_iter().flatten().flatten() {
             // It is there already, or apt downloads it again.

@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 
 use cartwheel_dockerfile::{FileAccess, InlineFile, Mount as Asked, MountKind, Run};
 use cartwheel_oci::layer::Kind;
+use cartwheel_oci::{Below, Node};
 use cartwheel_sandbox::{Mount, Sandbox};
 use cartwheel_store::{Digest, Store};
 
 use super::caches::{Automatic, Cache, CacheAsked};
 use super::put_default;
-use super::scratch::Scratch;
 use crate::copy::{Choice, Picked, select};
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::{At, Engine};
 use crate::graph::CopyFrom;
-use crate::owner::process_user;
+use crate::owner::ProcessUser;
+use crate::scratch::Scratch;
 use crate::sources::Origin;
 use crate::stage::StageState;
 
@@ -84,7 +85,7 @@ impl Mounted {
         engine: &Engine<'a>,
         at: At<'_>,
         (run, from): (&Run, &[CopyFrom]),
-        (state, done): (&StageState<'a>, &[StageState<'a>]),
+        done: &[StageState<'a>],
         scratch: &Scratch,
     ) -> Result<Self> {
         let mut mounted = Self::default();
@@ -109,16 +110,23 @@ impl Mounted {
         if let Some(file) = &run.file {
             mounted.script(file, scratch)?;
         }
-        if engine.options.run.automatic_caches {
-            let user = process_user(&run.user, &|path| state.read(path))?;
-            let below = state.below()?;
-            let has_apt = below.get("etc/apt/apt.conf.d").is_some_and(cartwheel_oci::Node::is_directory);
-            let automatic = Automatic::new(engine.workshop.store, run, (user.uid, user.gid), has_apt)?;
-            mounted.mounts.extend(automatic.mounts);
-            mounted.defaults = automatic.variables;
-            mounted.caches.extend(automatic.caches);
-        }
         Ok(mounted)
+    }
+
+    /// Adds the caches that nobody asked for.
+    pub(super) fn add_automatic(
+        &mut self,
+        store: &Store,
+        run: &Run,
+        user: &ProcessUser,
+        below: &Below,
+    ) -> Result<()> {
+        let has_apt = below.get("etc/apt/apt.conf.d").is_some_and(Node::is_directory);
+        let automatic = Automatic::new(store, run, (user.uid, user.gid), has_apt)?;
+        self.mounts.extend(automatic.mounts);
+        self.defaults = automatic.variables;
+        self.caches.extend(automatic.caches);
+        Ok(())
     }
 
     pub(super) fn put_into(&self, sandbox: &mut Sandbox) {
@@ -139,12 +147,7 @@ impl Mounted {
         let name = cache_name(origin, store, (id, source, *access))?;
         let asked = CacheAsked { name: &name, sharing: *sharing, access: *access };
         let cache = Cache::open(store, asked, |folder| origin.write(store, source, folder).map(drop))?;
-        let mut path = cache.path.clone();
-        if matches!(origin, Origin::Nothing) {
-            path.push(source.trim_start_matches('/'));
-            fs::create_dir_all(&path).map_err(Error::io("create", &path))?;
-        }
-        self.bind(mount, path);
+        self.bind(mount, cache.path.clone());
         self.caches.push(cache);
         Ok(())
     }
@@ -212,10 +215,8 @@ impl Origin<'_, '_> {
 
     /// Writes what is at `path` into an empty directory; gives where the very file or directory is.
     fn write(&self, store: &Store, path: &str, folder: &Path) -> Result<PathBuf> {
-        let picked =
-            if path == "/" && matches!(self, Self::Nothing) { Vec::new() } else { self.picked(store, path)? };
         let mut target = folder.to_owned();
-        for picked in &picked {
+        for picked in &self.picked(store, path)? {
             if !picked.is_directory {
                 target = folder.join(&picked.name);
             }

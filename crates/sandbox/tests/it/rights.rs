@@ -42,7 +42,7 @@ fn users_have_none_and_programs_may_give_them_some() {
         stage
     };
     if is_root_alone() {
-        assert_eq!(stage().run().exit.unwrap_err().to_string(), "could not set `the groups of the user`");
+        assert_eq!(stage().run().exit.unwrap_err().to_string(), "could not become `group 1001`");
         return;
     }
     assert!(stage().run().stdout.starts_with("uid=1000 gid=1001 groups=1001,7\n"));
