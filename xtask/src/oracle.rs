@@ -27,12 +27,12 @@ use std::time::Duration;
 use crate::docker::ImageStore;
 use crate::peers::Peers;
 use crate::project::{self, Project};
-use crate::{Result, debian};
+use crate::{Result, base_image, debian};
 
 use builder::{BuildKit, Cartwheel, Outcome};
 use case::Case;
 use compare::Difference;
-use image::{Image, Node};
+use image::{Image, Node, Reader};
 
 const CASES: &str = "tests/dockerfiles";
 /// Images that cases build on, themselves built by Docker from folders of this name.
@@ -80,8 +80,9 @@ pub(crate) fn run(project: &Project, words: &[&str]) -> Result {
     let store = if options.overlay2 { ImageStore::Overlay2 } else { ImageStore::Containerd };
     let docker = BuildKit::start(project, store, &scratch.0)?;
     if options.docker_only {
-        let bases = make_bases(project, &docker, &scratch.0)?;
-        return ask_all(cases, |case| describe(case, &docker, &bases, &scratch.0));
+        let reader = Reader::default();
+        let bases = make_bases(project, &docker, &reader, &scratch.0)?;
+        return ask_all(cases, |case| describe(case, &docker, (&reader, &bases), &scratch.0));
     }
     let built = || project.target().join("release/cartwheel");
     let program = std::env::var_os("CARTWHEEL").map_or_else(built, PathBuf::from);
@@ -98,6 +99,7 @@ pub(crate) fn run_beside(project: &Project, peers: &Peers, program: &Path) -> Re
 /// The cases at `paths`, or all, with what they take from a server, and a folder for the run.
 fn prepare(project: &Project, paths: &[&str]) -> Result<(Vec<Case>, Scratch)> {
     let mut cases = load(project, paths)?;
+    base_image::provide(project)?;
     debian::install(PACKAGES, "the contexts of the oracle's cases")?;
     let scratch = Scratch::new(project)?;
     let address = files::serve(scratch.0.join(case::CASES))?;
@@ -114,9 +116,10 @@ fn compare_all(
     program: &Path,
     history: bool,
 ) -> Result {
-    let bases = make_bases(project, &docker, &scratch.0)?;
+    let reader = Reader::default();
+    let bases = make_bases(project, &docker, &reader, &scratch.0)?;
     let cartwheel = Cartwheel::new(program, &bases, &scratch.0)?;
-    let oracle = Oracle { history, docker, cartwheel, scratch: &scratch.0 };
+    let oracle = Oracle { history, docker, cartwheel, reader, scratch: &scratch.0 };
     ask_all(cases, |case| oracle.ask(case))
 }
 
@@ -146,7 +149,7 @@ struct Base {
     image: Image,
 }
 
-fn make_bases(project: &Project, docker: &BuildKit, scratch: &Path) -> Result<Vec<Base>> {
+fn make_bases(project: &Project, docker: &BuildKit, reader: &Reader, scratch: &Path) -> Result<Vec<Base>> {
     let mut folders: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(project.root().join(BASES))? {
         folders.push(entry?.path());
@@ -157,20 +160,25 @@ fn make_bases(project: &Project, docker: &BuildKit, scratch: &Path) -> Result<Ve
         let staged = case.stage(scratch)?;
         let outcome = docker.build(&case, &staged, &case.name)?;
         let layout = outcome.built().map_err(|said| format!("base {}: {said}", case.name))?;
-        Ok(Base { image: Image::read(layout)?, layout: layout.to_owned(), name: case.name.clone() })
+        Ok(Base { image: reader.read(layout)?, layout: layout.to_owned(), name: case.name.clone() })
     };
     folders.iter().map(base).collect()
 }
 
 /// Docker's answer alone: what the image's settings are, and what is in its tree that is in no base.
-fn describe(case: &Case, docker: &BuildKit, bases: &[Base], scratch: &Path) -> Result<Answer> {
+fn describe(
+    case: &Case,
+    docker: &BuildKit,
+    (reader, bases): (&Reader, &[Base]),
+    scratch: &Path,
+) -> Result<Answer> {
     let outcome = docker.build(case, &case.stage(scratch)?, &format!("oracle/{}", case.name))?;
     if let Some(finding) = case.unexpected(&outcome) {
         return Err(finding.into());
     }
     let lines = match outcome.built() {
         Err(said) => vec![format!("fails: {said}")],
-        Ok(layout) => describe_image(&Image::read(layout)?, bases),
+        Ok(layout) => describe_image(&reader.read(layout)?, bases),
     };
     let text = format!("── {}{}\n  {}", case.name, seconds(outcome.took), lines.join("\n  "));
     Ok(Answer { text, failed: false })
@@ -196,6 +204,7 @@ struct Oracle<'a> {
     history: bool,
     docker: BuildKit,
     cartwheel: Cartwheel,
+    reader: Reader,
     scratch: &'a Path,
 }
 
@@ -223,7 +232,7 @@ impl Oracle<'_> {
     fn compare(&self, docker: &Outcome, cartwheel: &Outcome) -> Result<(Vec<Difference>, Vec<String>)> {
         match (docker.built(), cartwheel.built()) {
             (Ok(docker), Ok(cartwheel)) => {
-                let (docker, cartwheel) = (Image::read(docker)?, Image::read(cartwheel)?);
+                let (docker, cartwheel) = (self.reader.read(docker)?, self.reader.read(cartwheel)?);
                 let notes = if self.history { compare::histories(&docker, &cartwheel) } else { Vec::new() };
                 Ok((compare::images(&docker, &cartwheel), notes))
             }
@@ -273,6 +282,7 @@ impl Scratch {
     fn new(project: &Project) -> Result<Self> {
         let folder = project.root().join("target/oracle").join(std::process::id().to_string());
         fs::create_dir_all(&folder)?;
+        std::os::unix::fs::symlink(project.fixtures(), folder.join("fixtures"))?;
         Ok(Self(folder))
     }
 }

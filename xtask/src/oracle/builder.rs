@@ -75,7 +75,8 @@ impl BuildKit {
     pub(super) fn build(&self, case: &Case, staged: &Path, tag: &str) -> Result<Outcome> {
         let layout = self.layouts.join(&case.name);
         let mut buildx = self.command(&self.client.buildx);
-        buildx.args(["build", "--provenance=false", "--progress=plain", "--tag", tag]);
+        // The daemon has no bridge.
+        buildx.args(["build", "--provenance=false", "--progress=plain", "--network=host", "--tag", tag]);
         words(&mut buildx, case, staged);
         if let Some(dockerfile) = &case.settings.instead {
             buildx.args(["--file", dockerfile]);

@@ -15,7 +15,8 @@ use crate::{Result, command};
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Settings {
-    /// Shell (bash) that makes what git cannot hold, in the case's folder: odd modes, links, archives, fifos.
+    /// Shell (bash) that makes what git cannot hold, in the case's folder: odd modes, links, archives, fifos. The tests'
+    /// fixtures are at `../../fixtures`.
     setup: String,
     /// More words for both command lines: `--build-arg`, `--target`, `-f`, … In them, and in the context, `{files}` is the
     /// address of the folder on a server.

@@ -5,11 +5,12 @@
 //! lower layer replaces the symlink. Only then is the layer laid over what is there.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::bufread::GzDecoder;
 use serde_json::Value;
@@ -62,9 +63,13 @@ pub(super) struct Image {
     pub(super) tree: Tree,
 }
 
-impl Image {
+/// Reads images, and each layer once: most of them stand on the same bases.
+#[derive(Default)]
+pub(super) struct Reader(Mutex<HashMap<String, Arc<Layer>>>);
+
+impl Reader {
     /// Reads the only image of the layout.
-    pub(super) fn read(layout: &Path) -> Result<Self> {
+    pub(super) fn read(&self, layout: &Path) -> Result<Image> {
         let mut manifest = json(&layout.join("index.json"))?;
         while let Some(descriptors) = manifest["manifests"].as_array() {
             let [descriptor] = descriptors.as_slice() else {
@@ -76,13 +81,28 @@ impl Image {
         let mut tree = Tree::from([(PathBuf::new(), Node::implied(0))]);
         let mut inodes = 1;
         for descriptor in manifest["layers"].as_array().into_iter().flatten() {
-            let path = blob(layout, descriptor);
-            let layer = Layer::read(&path, &mut inodes);
-            layer.map_err(|error| format!("`{}`: {error}", path.display()))?.lay_over(&mut tree);
+            let layer = self.layer(layout, descriptor)?;
+            layer.lay_over(&mut tree, inodes);
+            inodes += layer.inodes;
         }
-        Ok(Self { config, tree })
+        Ok(Image { config, tree })
     }
 
+    fn layer(&self, layout: &Path, descriptor: &Value) -> Result<Arc<Layer>> {
+        let layers = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = descriptor["digest"].as_str().unwrap_or_default();
+        if let Some(layer) = layers().get(digest) {
+            return Ok(Arc::clone(layer));
+        }
+        let path = blob(layout, descriptor);
+        let layer = Layer::read(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+        let layer = Arc::new(layer);
+        layers().insert(digest.to_owned(), Arc::clone(&layer));
+        Ok(layer)
+    }
+}
+
+impl Image {
     /// The settings to compare, by their names; those that say nothing are as if they were not there.
     pub(super) fn settings(&self) -> BTreeMap<String, Value> {
         let of_config = self.config["config"].as_object().into_iter().flatten();
@@ -124,8 +144,10 @@ fn json(path: &Path) -> Result<Value> {
 
 /// A layer unpacked alone.
 #[derive(Default)]
-struct Layer {
+pub(super) struct Layer {
     tree: Tree,
+    /// How many inodes its nodes have; the first is 1.
+    inodes: usize,
     /// Whiteouts.
     removed: Vec<PathBuf>,
     /// Folders of which nothing below shows.
@@ -133,18 +155,18 @@ struct Layer {
 }
 
 impl Layer {
-    fn read(path: &Path, inodes: &mut usize) -> Result<Self> {
+    fn read(path: &Path) -> Result<Self> {
         let mut file = BufReader::new(File::open(path)?);
         let is_gzip = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
         let reader: Box<dyn Read> = if is_gzip { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
         let mut layer = Self::default();
         for entry in tar::Archive::new(reader).entries()? {
-            layer.add(&mut entry?, inodes)?;
+            layer.add(&mut entry?)?;
         }
         Ok(layer)
     }
 
-    fn add(&mut self, entry: &mut tar::Entry<'_, impl Read>, inodes: &mut usize) -> Result {
+    fn add(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result {
         let path = rooted(&entry.path()?)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name == ".wh..wh..opq" {
@@ -152,19 +174,19 @@ impl Layer {
         } else if let Some(removed) = name.strip_prefix(".wh.") {
             self.removed.push(path.with_file_name(removed));
         } else {
-            self.add_parents(&path, inodes)?;
-            let node = self.node(entry, inodes)?;
+            self.add_parents(&path)?;
+            let node = self.node(entry)?;
             self.tree.insert(path, node);
         }
         Ok(())
     }
 
-    fn add_parents(&mut self, path: &Path, inodes: &mut usize) -> Result {
+    fn add_parents(&mut self, path: &Path) -> Result {
         let parents: Vec<&Path> =
             path.ancestors().skip(1).filter(|parent| *parent != Path::new("")).collect();
         for parent in parents.iter().rev() {
-            *inodes += 1;
-            let node = self.tree.entry(parent.to_path_buf()).or_insert_with(|| Node::implied(*inodes));
+            self.inodes += 1;
+            let node = self.tree.entry(parent.to_path_buf()).or_insert_with(|| Node::implied(self.inodes));
             if node.kind != Kind::Directory {
                 return Err(format!("`{}` is below `{}`, no folder", path.display(), parent.display()).into());
             }
@@ -172,7 +194,7 @@ impl Layer {
         Ok(())
     }
 
-    fn node(&self, entry: &mut tar::Entry<'_, impl Read>, inodes: &mut usize) -> Result<Node> {
+    fn node(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Node> {
         let target = entry.link_name()?.map(Cow::into_owned).unwrap_or_default();
         let kind = match entry.header().entry_type() {
             EntryType::Link => {
@@ -188,26 +210,27 @@ impl Layer {
             EntryType::Fifo => Kind::Fifo,
             other => return Err(format!("an entry of type {other:?}").into()),
         };
-        *inodes += 1;
+        self.inodes += 1;
         // A symlink's mode means nothing, and tools write what they like.
         let mode = if matches!(kind, Kind::Symlink(_)) { 0o777 } else { entry.header().mode()? & 0o7777 };
         let owner = (entry.header().uid()?, entry.header().gid()?);
-        Ok(Node { kind, mode, owner, xattrs: xattrs(entry)?, inode: *inodes })
+        Ok(Node { kind, mode, owner, xattrs: xattrs(entry)?, inode: self.inodes })
     }
 
-    fn lay_over(self, tree: &mut Tree) {
+    /// Lays it over what is in `tree`, which has `inodes` inodes.
+    fn lay_over(&self, tree: &mut Tree, inodes: usize) {
         for path in &self.removed {
             tree.retain(|other, _| !other.starts_with(path));
         }
         for path in &self.opaque {
             tree.retain(|other, _| other == path || !other.starts_with(path));
         }
-        for (path, node) in self.tree {
+        for (path, node) in &self.tree {
             let are_folders = |other: &Node| other.kind == Kind::Directory && node.kind == Kind::Directory;
-            if tree.get(&path).is_some_and(|other| !are_folders(other)) {
-                tree.retain(|other, _| !other.starts_with(&path));
+            if tree.get(path).is_some_and(|other| !are_folders(other)) {
+                tree.retain(|other, _| !other.starts_with(path));
             }
-            tree.insert(path, node);
+            tree.insert(path.clone(), Node { inode: inodes + node.inode, ..node.clone() });
         }
     }
 }
@@ -257,7 +280,7 @@ mod tests {
     use tar::Builder;
 
     /// A layer of these: `dir/`, `file=content`, `link->target`, `hard=>target`.
-    fn layer(entries: &[&str], inodes: &mut usize) -> Layer {
+    fn layer(entries: &[&str]) -> Layer {
         let mut builder = Builder::new(Vec::new());
         for entry in entries {
             let mut header = Header::new_ustar();
@@ -282,7 +305,7 @@ mod tests {
         let bytes = builder.into_inner().unwrap();
         let mut layer = Layer::default();
         for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
-            layer.add(&mut entry.unwrap(), inodes).unwrap();
+            layer.add(&mut entry.unwrap()).unwrap();
         }
         layer
     }
@@ -290,7 +313,9 @@ mod tests {
     fn flatten(layers: &[&[&str]]) -> Tree {
         let (mut tree, mut inodes) = (Tree::new(), 0);
         for entries in layers {
-            layer(entries, &mut inodes).lay_over(&mut tree);
+            let layer = layer(entries);
+            layer.lay_over(&mut tree, inodes);
+            inodes += layer.inodes;
         }
         tree
     }
