@@ -58,6 +58,7 @@
 
 mod base;
 mod commands;
+mod container;
 mod context;
 mod contexts;
 mod copy;
@@ -86,6 +87,7 @@ mod sources;
 mod stage;
 
 pub use base::{BaseReference, Images};
+pub use container::Container;
 pub use context::{BuildContext, ContextTree, GitSource, StandardInput, read_ignore};
 pub use contexts::Contexts;
 pub use error::{Error, ErrorKind, Result};

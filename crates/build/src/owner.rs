@@ -1,5 +1,8 @@
 //! Users and groups by name, as `/etc/passwd` and `/etc/group` of a stage say them.
 
+use cartwheel_store::Record;
+use serde::{Deserialize, Serialize};
+
 use crate::error::{ErrorKind, Result};
 
 /// Reads a file of the stage; `None` if there is none.
@@ -31,13 +34,17 @@ pub(crate) fn owner(text: &str, read: &ReadFile<'_>) -> Result<(u32, u32)> {
 }
 
 /// As whom a command runs.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessUser {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     /// All its groups, its own among them.
     pub(crate) groups: Vec<u32>,
     pub(crate) home: String,
+}
+
+impl Record for ProcessUser {
+    const KIND: &'static str = "user-1";
 }
 
 /// The user of a command by `user[:group]`, each by name or number (`USER`). Unlike for an [`owner`], a number is looked up

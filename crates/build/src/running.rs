@@ -25,19 +25,17 @@ use cartwheel_dockerfile as dockerfile;
 use cartwheel_dockerfile::Run;
 use cartwheel_oci::layer::Encoding;
 use cartwheel_sandbox::{Cancel, Exit, Network, Sandbox, Ulimit};
-use cartwheel_snapshot::{Marks, Shortfall, Snapshot, Snapshots};
 
 pub(crate) use mounts::name_mounts;
 
+use crate::container::{Container, marks};
 use crate::error::{ErrorKind, Result};
 use crate::execute::{At, Done, Engine};
 use crate::graph::CopyFrom;
 use crate::install::{PackRecord, PackedLayer};
-use crate::owner::{ProcessUser, process_user};
 use crate::packages::make;
 use crate::plan::StepState;
 use crate::progress::Outcome;
-use crate::scratch::Scratch;
 use crate::stage::StageState;
 use mounts::Mounted;
 
@@ -103,27 +101,15 @@ impl<'a> Engine<'a> {
             self.steps.warn(format!("commands have no user but root: {reason}"));
         }
         let store = self.workshop.store;
-        let marks = if cartwheel_sandbox::overlay_is_user() { Marks::User } else { Marks::Trusted };
-        let snapshots = Snapshots::open(&store.root().join("snapshots"), marks)?;
-        let layers = snapshots.stack(state.image.layers(), |layer| {
-            state.fetch(layer)?;
-            Ok::<_, crate::Error>(store.expect_blob(layer.descriptor.digest)?)
-        })?;
-        if let Some(warning) = lacking(&layers) {
+        let container = Container::of_stage(store, state, &run.user)?;
+        if let Some(warning) = container.lacking() {
             self.steps.warn(warning);
         }
-        let scratch = Scratch::new(store)?;
-        let user = process_user(&run.user, &|path| state.read(path))?;
-        let mut mounted = Mounted::new(self, at, (run, from), done, &scratch)?;
+        let mut mounted = Mounted::new(self, at, (run, from), done, &container.scratch)?;
         if self.options.run.automatic_caches {
-            mounted.add_automatic(store, run, &user, state.below()?)?;
+            mounted.add_automatic(store, run, &container.user, state.below()?)?;
         }
-        let mut sandbox = self.sandbox(run, user);
-        sandbox.lower = layers.iter().map(|layer| layer.path().to_owned()).collect();
-        if sandbox.lower.is_empty() {
-            sandbox.lower.push(scratch.folder("empty")?);
-        }
-        (sandbox.upper, sandbox.work) = (scratch.folder("upper")?, scratch.folder("work")?);
+        let mut sandbox = self.sandbox(run, &container);
         mounted.put_into(&mut sandbox);
         let mut lines = self.steps.lines(&at.op.text);
         let exit = cartwheel_sandbox::run(&sandbox, &Cancel::new()?, &mut |_, bytes| lines.push(bytes))?;
@@ -131,7 +117,7 @@ impl<'a> Engine<'a> {
         if exit != Exit::Code(0) {
             return Err(failed(run, exit).into());
         }
-        let upper = cartwheel_snapshot::diff(&sandbox.upper, marks, state.below()?)?;
+        let upper = cartwheel_snapshot::diff(&sandbox.upper, marks(), state.below()?)?;
         bytecode::follow(&upper, self.mtime())?;
         let tree = upper.with_mtime(self.mtime());
         let mut made = PackRecord::default();
@@ -169,8 +155,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The process itself; where it runs is put in later.
-    fn sandbox(&self, run: &Run, user: ProcessUser) -> Sandbox {
+    /// The process; what is mounted for it is put in later.
+    fn sandbox(&self, run: &Run, container: &Container) -> Sandbox {
         let options = &self.options.run;
         let mut env = run.env.clone();
         for (name, value) in &run.proxies {
@@ -178,16 +164,13 @@ impl<'a> Engine<'a> {
             put_default(&mut env, &name.to_uppercase(), value);
             put_default(&mut env, &name.to_lowercase(), value);
         }
-        put_default(&mut env, "HOME", &user.home);
+        put_default(&mut env, "HOME", container.home());
         let is_alone = options.network_of(run) == dockerfile::Network::None;
-        let default = Sandbox::default();
+        let default = container.sandbox();
         Sandbox {
             args: run.argv.clone(),
             env,
             working_dir: if run.working_dir.is_empty() { "/".into() } else { run.working_dir.clone().into() },
-            uid: user.uid,
-            gid: user.gid,
-            groups: user.groups,
             network: if is_alone { Network::None } else { Network::Host },
             hostname: "buildkitsandbox".to_owned(),
             hosts: options.hosts.clone(),
@@ -197,20 +180,6 @@ impl<'a> Engine<'a> {
             ..default
         }
     }
-}
-
-/// What of the layers is not there for commands, if not all is: without root, not everything can be extracted.
-fn lacking(layers: &[Snapshot]) -> Option<String> {
-    let sum = layers.iter().map(Snapshot::shortfall).fold(Shortfall::default(), |sum, more| Shortfall {
-        owners: sum.owners + more.owners,
-        devices: sum.devices + more.devices,
-        attributes: sum.attributes + more.attributes,
-    });
-    let Shortfall { owners, devices, attributes } = sum;
-    let text = format!(
-        "commands see {owners} files that belong to another user than the image says, and neither {devices} of its devices nor {attributes} of its extended attributes: this user cannot make them"
-    );
-    (!sum.is_empty()).then_some(text)
 }
 
 /// Gives a variable a value, unless it has one.

@@ -1,6 +1,7 @@
 //! The command line as the user wrote it. `docker buildx build` users find their flags under their names.
 
 mod compose;
+mod run;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::location::Location;
 pub(crate) use compose::{ComposeArguments, ComposeBuildArguments, ComposeCommand, ComposeConfigArguments};
+pub(crate) use run::{ContainerArguments, PullPolicy};
 
 use crate::outputs::{AnnotationSpec, OutputSpec};
 
@@ -60,6 +62,7 @@ pub(crate) enum Command {
     #[command(visible_alias = "lint")]
     Check(CheckArguments),
     Compose(ComposeArguments),
+    Run(Box<ContainerArguments>),
     /// List the images in the local store
     Images(ImagesArguments),
     Push(PushArguments),

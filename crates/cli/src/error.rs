@@ -6,9 +6,11 @@
 //! | 1 | what was asked for cannot be done: the message says what to change |
 //! | 2 | the command line is wrong |
 //! | 3 | the network, the disk or another part of this machine failed: trying again may help |
+//! | 125–127 | `cartwheel run`, as `docker run`: cartwheel failed, the command cannot be started, or is not there |
 //! | 101 | cartwheel itself is wrong: please report it |
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,6 +38,11 @@ impl Failure {
     pub(crate) fn with_hint(mut self, hint: &str) -> Self {
         self.hints.push(hint.to_owned());
         self
+    }
+
+    /// The same failure with another exit code, where a command has codes of its own.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
     }
 
     /// The same failure as the cause of another one.
@@ -78,6 +85,12 @@ impl Failure {
             self.hints.iter().for_each(|hint| eprintln!("hint: {hint}"));
         }
         ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
     }
 }
 

@@ -42,6 +42,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Build(build) => commands::build(build, registries),
         Command::Plan(build) => commands::plan(build, registries),
         Command::Compose(compose) => commands::compose(compose, registries),
+        Command::Run(run) => return commands::run(run, registries),
         Command::Images(images) => commands::images(images),
         Command::Push(push) => commands::push(push, registries),
         Command::Pull(pull) => commands::pull(pull, registries),

@@ -45,6 +45,18 @@ pub enum ErrorKind {
         /// The name.
         name: String,
     },
+    /// An unknown name of a capability.
+    #[error("`{name}` is not a capability")]
+    Capability {
+        /// The name.
+        name: String,
+    },
+    /// A capability that a process cannot use here.
+    #[error("capability `{name}` needs system calls that a sandbox does not allow")]
+    FilteredCapability {
+        /// Its name.
+        name: String,
+    },
     /// This program may not be root even in a user namespace of its own: a setting of the machine forbids it.
     #[error("could not enter a user namespace")]
     UserNamespace {

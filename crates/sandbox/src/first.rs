@@ -7,14 +7,15 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::Mode;
+use rustix::fs::{Mode, Uid, fchown};
 use rustix::process::{Signal, chdir, set_parent_process_death_signal, setsid, umask};
+use rustix::stdio::{stderr, stdin, stdout};
 use rustix::thread::UnshareFlags;
 
 use crate::cgroup::{self, Cgroup};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Stdio};
 use crate::wire::Message;
-use crate::{Error, ErrorKind, Result, privileges, root, system};
+use crate::{Error, ErrorKind, Result, privileges, root, system, terminal};
 
 /// Makes the sandbox around this process and starts the program in it.
 ///
@@ -38,6 +39,10 @@ pub(crate) fn start(
     for path in root::enter(sandbox)? {
         Message::MountPoint(path).send(socket).map_err(Error::io("tell of", "mount points"))?;
     }
+    if let Stdio::Terminal { rows, columns, .. } = sandbox.stdio {
+        terminal::take(rows, columns, socket)?;
+    }
+    give_stdio(sandbox);
     chdir(&sandbox.working_dir).map_err(Error::io("enter", &sandbox.working_dir))?;
     sandbox.ulimits.iter().try_for_each(crate::Ulimit::set)?;
     privileges::drop(sandbox)?;
@@ -46,6 +51,14 @@ pub(crate) fn start(
     system::close_on_exec().map_err(Error::io("close", "files"))?;
     system::default_signals();
     execute(sandbox)
+}
+
+/// Lets the user open what it reads and writes by name (`/dev/stdout`), as Docker does.
+fn give_stdio(sandbox: &Sandbox) {
+    let user = Some(Uid::from_raw_unchecked(sandbox.uid));
+    for file in [stdin(), stdout(), stderr()] {
+        let _a_user_that_is_none_here = fchown(file, user, None);
+    }
 }
 
 /// Has the kernel end this process with the keeper, which may be gone already.

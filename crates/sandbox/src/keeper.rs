@@ -5,11 +5,11 @@
 //! go away, and leaves nothing behind either way.
 
 use std::convert::Infallible;
-use std::os::fd::AsFd;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, getpid, pidfd_open, pidfd_send_signal, setsid, waitpid,
 };
@@ -80,18 +80,35 @@ fn become_first(start: impl FnOnce() -> Result<Infallible>, socket: &UnixStream)
     std::process::exit(i32::from(told));
 }
 
-/// Waits for the process, and ends it when the caller is gone.
+/// Waits for the process, sends it what signals the caller asks for, and ends it when the caller is gone.
 ///
 /// The first process of a PID namespace takes all others with it, and the kernel lets it go only when they are gone.
 fn wait(process: Pid, socket: &UnixStream) -> std::io::Result<Exit> {
     let handle = pidfd_open(process, PidfdFlags::empty())?;
-    let mut either = [PollFd::new(&handle, PollFlags::IN), PollFd::new(socket, PollFlags::IN)];
-    while let Err(Errno::INTR) = poll(&mut either, None) {}
-    if either[0].revents().is_empty() {
-        pidfd_send_signal(handle.as_fd(), Signal::KILL)?;
+    while is_running(&handle, socket)? {
+        if let Some(byte) = told(socket) {
+            let signal = Signal::from_named_raw(i32::from(byte));
+            signal.map_or(Ok(()), |signal| pidfd_send_signal(&handle, signal))?;
+        } else {
+            pidfd_send_signal(&handle, Signal::KILL)?;
+            break;
+        }
     }
     let ended = rustix::io::retry_on_intr(|| waitpid(Some(process), WaitOptions::empty()))?;
     Ok(ended.map_or(Exit::Code(0), |(_, status)| exit(status)))
+}
+
+/// Waits until the process has ended, or the caller has something to say.
+fn is_running(handle: &OwnedFd, socket: &UnixStream) -> std::io::Result<bool> {
+    let mut either = [PollFd::new(handle, PollFlags::IN), PollFd::new(socket, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut either, None))?;
+    Ok(either[0].revents().is_empty())
+}
+
+/// What the caller says; nothing if it is gone.
+fn told(mut socket: &UnixStream) -> Option<u8> {
+    let mut byte = [0];
+    socket.read_exact(&mut byte).ok().map(|()| byte[0])
 }
 
 fn exit(status: WaitStatus) -> Exit {

@@ -36,9 +36,12 @@
 #![deny(unsafe_code)]
 
 mod cgroup;
+mod control;
 mod device;
 mod error;
 mod first;
+mod follow;
+mod input;
 mod keeper;
 mod limits;
 mod loopback;
@@ -52,13 +55,16 @@ mod sandbox;
 mod seccomp;
 mod sources;
 mod system;
+mod terminal;
 mod user_namespace;
 mod wire;
 
+pub use control::Control;
 pub use error::{Error, ErrorKind, Result};
 pub use keeper::entry;
 pub use limits::Ulimit;
 pub use overlay::overlay_is_user;
-pub use run::{Cancel, run};
+pub use privileges::Capabilities;
+pub use run::{Cancel, run, run_attended};
 pub use sandbox::{Exit, Mount, Network, Sandbox, Stdio, Stream};
 pub use user_namespace::{UserNamespace, enter_user_namespace};

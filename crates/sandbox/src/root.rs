@@ -65,6 +65,10 @@ fn furnish(sandbox: &Sandbox, sources: Vec<Source<'_>>) -> Result<Vec<PathBuf>> 
     let mut points = Points::default();
     for Source { mount, target, kind } in sources {
         let place = points.open(target, kind)?;
+        let mount = match mount {
+            Some(mount) => mount,
+            None => mounts::copy(CWD, target).map_err(Error::io("open", target))?,
+        };
         mounts::attach(mount.as_fd(), &place).map_err(Error::io("mount", target))?;
     }
     if !sandbox.insecure {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Ulimit;
+use crate::privileges::Capabilities;
 
 /// Everything that one process sees and may do.
 ///
@@ -42,6 +43,8 @@ pub struct Sandbox {
     pub shm_size: u64,
     /// Limits other than those of this process.
     pub ulimits: Vec<Ulimit>,
+    /// What root may do in it.
+    pub capabilities: Capabilities,
     /// Whether it may do all that this process may: every capability and system call, nothing masked.
     pub insecure: bool,
     /// Whether nothing but what is in `mounts` can be written.
@@ -70,6 +73,7 @@ impl Default for Sandbox {
             hosts: Vec::new(),
             shm_size: 64 << 20,
             ulimits: Vec::new(),
+            capabilities: Capabilities::default(),
             insecure: false,
             read_only_root: false,
             stdio: Stdio::Captured,
@@ -102,6 +106,11 @@ pub enum Mount {
         /// Its permission bits.
         mode: u32,
     },
+    /// A directory of the root file system itself, which can be written although the rest cannot.
+    Writable {
+        /// The directory.
+        target: PathBuf,
+    },
     /// A file that exists in memory alone and that can only be read: a secret.
     File {
         /// Where it is seen.
@@ -121,7 +130,10 @@ impl Mount {
     /// Where it is seen.
     pub(crate) fn target(&self) -> &Path {
         match self {
-            Self::Bind { target, .. } | Self::Tmpfs { target, .. } | Self::File { target, .. } => target,
+            Self::Bind { target, .. }
+            | Self::Tmpfs { target, .. }
+            | Self::File { target, .. }
+            | Self::Writable { target } => target,
         }
     }
 }
@@ -140,8 +152,17 @@ pub enum Network {
 pub enum Stdio {
     /// It reads nothing, and what it writes goes to the caller.
     Captured,
-    /// What this process has.
-    Inherited,
+    /// It reads what this process reads, and what it writes goes to the caller.
+    Attached,
+    /// A terminal of its own: what is written to it goes to the caller, as standard output.
+    Terminal {
+        /// Whether what this process reads is typed there.
+        reads: bool,
+        /// How many lines it has.
+        rows: u16,
+        /// How many characters fit in a line.
+        columns: u16,
+    },
 }
 
 /// Which of the two outputs.

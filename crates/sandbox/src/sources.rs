@@ -17,7 +17,8 @@ use crate::{Error, Result};
 
 /// One of them.
 pub(crate) struct Source<'a> {
-    pub(crate) mount: OwnedFd,
+    /// Nothing if it is a part of the root file system itself.
+    pub(crate) mount: Option<OwnedFd>,
     pub(crate) target: &'a Path,
     pub(crate) kind: Kind,
 }
@@ -30,7 +31,7 @@ pub(crate) fn take(sandbox: &Sandbox) -> Result<Vec<Source<'_>>> {
     let fixed = [("/etc/hosts", hosts.as_bytes()), ("/etc/resolv.conf", &resolv_conf)];
     let fixed = fixed.into_iter().map(|(target, content)| {
         let mount = file(sandbox, content, 0o644, (0, 0)).map_err(Error::io("create", target))?;
-        Ok(Source { mount, target: Path::new(target), kind: Kind::File })
+        Ok(Source { mount: Some(mount), target: Path::new(target), kind: Kind::File })
     });
     fixed.chain(sandbox.mounts.iter().map(|mount| own(sandbox, mount))).collect()
 }
@@ -43,18 +44,20 @@ fn own<'a>(sandbox: &Sandbox, mount: &'a Mount) -> Result<Source<'a>> {
                 set_read_only(mount.as_fd(), Extent::MountAndBelow).map_err(Error::io("protect", source))?;
             }
             let kind = mounts::kind(mount.as_fd()).map_err(Error::io("read", source))?;
-            Ok(Source { mount, target, kind })
+            Ok(Source { mount: Some(mount), target, kind })
         }
         Mount::Tmpfs { target, size, mode } => {
             let (mode, size) = (format!("{mode:o}"), size.map(|size| size.to_string()));
             let size = size.as_deref().map(|size| ("size", size));
             let options: Vec<_> = [("mode", mode.as_str())].into_iter().chain(size).collect();
             let mount = mounts::fresh("tmpfs", &options, MountAttrFlags::MOUNT_ATTR_NOSUID);
-            Ok(Source { mount: mount.map_err(Error::io("mount", target))?, target, kind: Kind::Directory })
+            let mount = Some(mount.map_err(Error::io("mount", target))?);
+            Ok(Source { mount, target, kind: Kind::Directory })
         }
+        Mount::Writable { target } => Ok(Source { mount: None, target, kind: Kind::Directory }),
         Mount::File { target, content, mode, uid, gid } => {
             let mount = file(sandbox, content, *mode, (*uid, *gid)).map_err(Error::io("create", target))?;
-            Ok(Source { mount, target, kind: Kind::File })
+            Ok(Source { mount: Some(mount), target, kind: Kind::File })
         }
     }
 }

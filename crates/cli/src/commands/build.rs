@@ -2,7 +2,7 @@
 
 mod form;
 mod output;
-mod run;
+pub(crate) mod run;
 pub(crate) mod source;
 
 use std::io::{self, Write};

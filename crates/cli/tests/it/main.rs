@@ -6,6 +6,7 @@
 
 mod check;
 mod compose;
+mod containers;
 mod dockerfiles;
 mod engines;
 mod errors;

@@ -203,9 +203,15 @@ fn build_as_other(case: &Commands) -> (bool, String) {
     assert!(Command::new("cp").args(["-rL"]).args([&base, &copy]).status().unwrap().success());
     fs::remove_file(&base).unwrap();
     fs::rename(&copy, &base).unwrap();
-    give_away(&case.project.path(""), OTHER);
-    let output = command.uid(OTHER).gid(OTHER).env("HOME", case.project.path("")).output().unwrap();
+    as_other(&case.project, &mut command);
+    let output = command.output().unwrap();
     (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Makes a command one of a user who is not root, to whom the project belongs.
+pub(crate) fn as_other(project: &Project, command: &mut Command) {
+    give_away(&project.path(""), OTHER);
+    command.uid(OTHER).gid(OTHER).env("HOME", project.path(""));
 }
 
 /// A user who is not root, and has nothing.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use cartwheel_sandbox::Exit;
+use cartwheel_sandbox::{Exit, Mount};
 
 use crate::stage::Stage;
 
@@ -63,6 +63,21 @@ fn a_root_that_is_read_only_cannot_be_written() {
     assert!(ran.stderr.contains("Read-only file system"), "{}", ran.stderr);
     assert_eq!(ran.exit.unwrap(), Exit::Code(1));
     assert_eq!(stage.changed(), ["etc"]);
+}
+
+#[test]
+fn a_part_of_a_read_only_root_can_be_written() {
+    let mut stage = Stage::new("cat /data/old; touch /data/new; touch /other/new");
+    let lower = stage.lower("lower");
+    fs::create_dir_all(lower.join("data")).unwrap();
+    fs::create_dir_all(lower.join("other")).unwrap();
+    fs::write(lower.join("data/old"), "old\n").unwrap();
+    stage.sandbox.read_only_root = true;
+    stage.sandbox.mounts = vec![Mount::Writable { target: "/data".into() }];
+    let ran = stage.run();
+    assert_eq!(ran.stdout, "old\n");
+    assert!(ran.stderr.contains("'/other/new': Read-only file system"), "{}", ran.stderr);
+    assert_eq!(stage.changed(), ["data", "data/new", "etc"]);
 }
 
 #[test]

@@ -20,15 +20,35 @@ fn output_comes_from_both_streams_in_order() {
 }
 
 #[test]
-fn what_the_caller_has_can_be_inherited() {
+fn what_the_caller_reads_can_be_passed_on() {
     let mut stage = Stage::new("cat; echo err >&2; exit 7");
-    stage.sandbox.stdio = Stdio::Inherited;
+    stage.sandbox.stdio = Stdio::Attached;
     let (input, mut ours) = std::io::pipe().unwrap();
     ours.write_all(b"input\n").unwrap();
     drop(ours);
     let output = stage.caller().stdin(input).output().unwrap();
     assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"input\n"[..], &b"err\n"[..]));
     assert_eq!(output.status.code(), Some(7));
+}
+
+#[test]
+fn more_than_a_pipe_holds_can_be_read_and_written() {
+    let mut stage = Stage::new("cat");
+    stage.sandbox.stdio = Stdio::Attached;
+    let file = stage.folder("input").join("file");
+    std::fs::write(&file, vec![b'x'; 3 << 20]).unwrap();
+    let output = stage.caller().stdin(std::fs::File::open(file).unwrap()).output().unwrap();
+    assert_eq!(output.stdout.len(), 3 << 20);
+}
+
+#[test]
+fn who_is_not_root_opens_its_outputs_by_name() {
+    let mut stage = Stage::new("echo out > /proc/self/fd/1; echo err > /proc/self/fd/2");
+    (stage.sandbox.uid, stage.sandbox.gid) = (1, 1);
+    if !crate::stage::is_root_alone() {
+        let ran = stage.run();
+        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("out\n", "err\n"));
+    }
 }
 
 #[test]

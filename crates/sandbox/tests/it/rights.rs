@@ -1,6 +1,6 @@
 //! What the process may do.
 
-use cartwheel_sandbox::Exit;
+use cartwheel_sandbox::{Capabilities, Exit};
 
 use crate::stage::{Stage, is_root_alone};
 
@@ -32,6 +32,24 @@ fn root_has_dockers_capabilities() {
     ] {
         assert_eq!(status(&Stage::new(script), field), value, "{field}");
     }
+}
+
+#[test]
+fn capabilities_are_given_and_taken() {
+    let default = Capabilities::default();
+    let more = default.with("NET_ADMIN").and_then(|more| more.without("CAP_CHOWN"));
+    for (capabilities, field, value) in [
+        (Ok(Capabilities::none()), "CapEff", NONE),
+        (Capabilities::none().with("cap_chown"), "CapBnd", "0000000000000001"),
+        (more, "CapEff", "00000000a80435fa"),
+    ] {
+        let mut stage = Stage::new("cat /proc/self/status");
+        stage.sandbox.capabilities = capabilities.unwrap();
+        assert_eq!(status(&stage, field), value, "{field}");
+    }
+    assert_eq!(default.with("X").unwrap_err().to_string(), "`X` is not a capability");
+    let refused = default.with("SYS_ADMIN").unwrap_err().to_string();
+    assert_eq!(refused, "capability `SYS_ADMIN` needs system calls that a sandbox does not allow");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use cartwheel_build::{Entitlements, RunOptions};
+use cartwheel_build::{Entitlements, ErrorKind, RunOptions};
 use cartwheel_dockerfile::Network;
 use cartwheel_sandbox::Ulimit;
 
@@ -35,6 +35,15 @@ impl Rights {
             }
         }
     }
+
+    /// What to warn of where there is no user but root. Fails where no command can be run.
+    pub(crate) fn only_root(&self) -> Result<Option<String>, Failure> {
+        if let Some(reason) = &self.impossible {
+            let kind = ErrorKind::NoSandbox { reason: reason.clone() };
+            return Err(cartwheel_build::Error::from(kind).into());
+        }
+        Ok(self.only_root.as_ref().map(|reason| format!("commands have no user but root: {reason}")))
+    }
 }
 
 /// Reads the options; secrets are read now, so that one that is not there ends the build before it begins.
@@ -53,7 +62,7 @@ pub(crate) fn options(
         agents: agents.collect::<Result<_, _>>()?,
         hosts: arguments.hosts.iter().map(|text| host(text)).collect::<Result<_, _>>()?,
         network: network(arguments.network.as_deref())?,
-        shm_size: arguments.shm_size.as_deref().map(size).transpose()?,
+        shm_size: arguments.shm_size.as_deref().map(|text| size("--shm-size", text)).transpose()?,
         ulimits: arguments.ulimits.iter().map(|text| limit(text)).collect::<Result<_, _>>()?,
         allowed: allowed(&arguments.allow)?,
         automatic_caches: !arguments.no_auto_cache,
@@ -120,7 +129,7 @@ fn agent(spec: &str, settings: &Settings) -> Result<(String, PathBuf), Failure> 
 }
 
 /// `NAME:ADDRESS` or `NAME=ADDRESS`.
-fn host(text: &str) -> Result<(String, IpAddr), Failure> {
+pub(crate) fn host(text: &str) -> Result<(String, IpAddr), Failure> {
     let bad = || Failure::user(format!("--add-host {text}: write NAME:ADDRESS"));
     let (name, address) = text.split_once('=').or_else(|| text.split_once(':')).ok_or_else(bad)?;
     let address = address.trim_start_matches('[').trim_end_matches(']').parse().map_err(|_| bad())?;
@@ -137,7 +146,7 @@ fn network(name: Option<&str>) -> Result<Network, Failure> {
 }
 
 /// A number of bytes, with `b`, `k`, `m` or `g` behind it.
-fn size(text: &str) -> Result<u64, Failure> {
+pub(crate) fn size(option: &str, text: &str) -> Result<u64, Failure> {
     let lower = text.to_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match lower.get(digits.len()..).unwrap_or_default() {
@@ -150,11 +159,11 @@ fn size(text: &str) -> Result<u64, Failure> {
     let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
     bytes
         .filter(|_| unit > 0)
-        .ok_or_else(|| Failure::user(format!("--shm-size {text}: write a number with b, k, m or g")))
+        .ok_or_else(|| Failure::user(format!("{option} {text}: write a number with b, k, m or g")))
 }
 
 /// `NAME=SOFT[:HARD]`; -1 is no limit.
-fn limit(text: &str) -> Result<Ulimit, Failure> {
+pub(crate) fn limit(text: &str) -> Result<Ulimit, Failure> {
     let bad = || Failure::user(format!("--ulimit {text}: write NAME=SOFT[:HARD], as nofile=1024:2048"));
     let number = |text: &str| match text {
         "-1" => Ok(None),
@@ -184,7 +193,7 @@ fn allowed(names: &[String]) -> Result<Entitlements, Failure> {
 
 /// The architectures whose programs this machine runs: its own, and those that an emulator is registered for in a way that
 /// works inside of other root file systems (flag `F`).
-fn architectures() -> Vec<String> {
+pub(crate) fn architectures() -> Vec<String> {
     let mut found = vec![host_platform().architecture];
     let names =
         BTreeMap::from([("aarch64", "arm64"), ("x86_64", "amd64"), ("arm", "arm"), ("riscv64", "riscv64")]);
@@ -206,7 +215,7 @@ mod tests {
 
     #[test]
     fn sizes_and_hosts_are_read_as_docker_reads_them() {
-        let bytes = |text: &str| size(text).ok();
+        let bytes = |text: &str| size("--shm-size", text).ok();
         assert_eq!([bytes("64"), bytes("2k"), bytes("1GB")], [Some(64), Some(2048), Some(1 << 30)]);
         assert_eq!([bytes("m"), bytes("3x"), bytes("-1")], [None; 3]);
         let address = |text: &str| host(text).ok().map(|(name, address)| format!("{name} {address}"));
