@@ -47,8 +47,9 @@ fn convert(wheels: &[PathBuf], write: impl Fn(&Prepared, &Ground<'_>) -> Result 
         for path in wheels {
             let (scheme, ground, write, failure) = (&scheme, &ground, &write, &failure);
             pool.spawn_fifo(move |_| {
-                let convert =
-                    || write(&Prepared::open(&locked(path), Blob::open(path)?, scheme, Tool::Pip)?, ground);
+                let convert = || {
+                    write(&Prepared::open(&locked(path), Blob::open(path)?, scheme, Tool::default())?, ground)
+                };
                 if let Err(error) = convert() {
                     *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }

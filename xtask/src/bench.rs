@@ -1,4 +1,9 @@
-//! `bench`: the suite of `bench/`, over real wheels.
+//! `bench`: the suite of `bench/`, over real wheels, and whole builds against Docker's.
+
+mod builders;
+mod builds;
+
+pub(crate) use builds::run as builds;
 
 use crate::project::Project;
 use crate::{Result, command, fixtures, test};

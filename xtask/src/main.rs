@@ -31,9 +31,11 @@ mod daemon;
 mod debian;
 mod demo;
 mod docker;
+mod files;
 mod fixtures;
 mod fuzz;
 mod http;
+mod index;
 mod layout;
 mod oracle;
 mod peers;
@@ -59,6 +61,9 @@ const USAGE: &str = "usage: cargo xtask <verb>
   check                        before every commit: formatting, lints, rules, tests without peers
   check-deps                   the project's own rules alone
   bench [--full] [OPTIONS]     the bench suite over the wheel sets
+  bench builds [--full] [--rounds N]
+                               the example's Dockerfile, built and pushed by Docker and by cartwheel (needs root; full:
+                               3 GB of wheels, 50 GB of disk while it runs)
   fuzz TARGET [--seconds N]    a fuzz target, for 60 seconds unless told otherwise
   oracle [OPTIONS] [FILE…]     Dockerfiles built by Docker and by cartwheel, and compared (needs root); all without FILE
   peers COMMAND…               any command with those beside it, told of them by CARTWHEEL_TEST_… (needs root)
@@ -85,6 +90,7 @@ fn dispatch(words: &[&str]) -> Result {
         ["demo", "--full"] => demo::run(&project, true),
         ["check"] => check::run(&project),
         ["check-deps"] => check::rules(&project),
+        ["bench", "builds", options @ ..] => bench::builds(&project, options),
         ["bench", "--full", options @ ..] => bench::run(&project, true, options),
         ["bench", options @ ..] => bench::run(&project, false, options),
         ["fuzz", target] => fuzz::run(&project, target, "60"),

@@ -6,7 +6,8 @@
 //! by field and their flattened trees entry by entry ([`image`] reads, [`compare`] compares). Whoever fails where the
 //! other builds differs as well.
 //!
-//! What a case takes over HTTP comes from a server on loopback ([`files`]) that has the files of all cases.
+//! What a case takes over HTTP comes from a server on loopback ([`crate::files`]) that has the files of all cases; packages
+//! come from an index there, whose wheels `oracle/wheelhouse.py` writes.
 //!
 //! Nothing of Docker's answers is kept: they are asked for every time. Times of modification are not compared; every other
 //! difference that is meant is a row of `docs/differences.md`, which the case names together with the very path or field
@@ -14,12 +15,12 @@
 mod builder;
 mod case;
 mod compare;
-mod files;
 mod image;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use crate::docker::ImageStore;
 use crate::peers::Peers;
 use crate::project::{self, Project};
-use crate::{Result, base_image, debian};
+use crate::{Result, base_image, command, debian, files, index, tools};
 
 use builder::{BuildKit, Cartwheel, Outcome};
 use case::Case;
@@ -40,6 +41,9 @@ const BASES: &str = "tests/dockerfiles/bases";
 const DIFFERENCES: &str = "docs/differences.md";
 /// What the cases' set-ups call.
 const PACKAGES: &[&str] = &["attr", "bzip2", "gzip", "python3", "tar", "xz-utils", "zstd"];
+
+/// Writes the wheels that cases install.
+const WHEELHOUSE: &str = include_str!("oracle/wheelhouse.py");
 
 /// What the user asked for.
 #[derive(Default)]
@@ -100,11 +104,15 @@ pub(crate) fn run_beside(project: &Project, peers: &Peers, program: &Path) -> Re
 fn prepare(project: &Project, paths: &[&str]) -> Result<(Vec<Case>, Scratch)> {
     let mut cases = load(project, paths)?;
     base_image::provide(project)?;
+    tools::provide(project)?;
     debian::install(PACKAGES, "the contexts of the oracle's cases")?;
     let scratch = Scratch::new(project)?;
     let address = files::serve(scratch.0.join(case::CASES))?;
+    let wheels = scratch.0.join("wheelhouse");
+    command::quiet(Command::new("python3").args(["-c", WHEELHOUSE]).arg(&wheels))?;
+    let index = index::serve(&index::wheels(&wheels)?, &scratch.0.join("index"))?;
     for case in &mut cases {
-        case.serve_at(&address);
+        case.serve_at(&address, &index);
     }
     Ok((cases, scratch))
 }
@@ -118,7 +126,7 @@ fn compare_all(
 ) -> Result {
     let reader = Reader::default();
     let bases = make_bases(project, &docker, &reader, &scratch.0)?;
-    let cartwheel = Cartwheel::new(program, &bases, &scratch.0)?;
+    let cartwheel = Cartwheel::new(project, program, &bases, &scratch.0)?;
     let oracle = Oracle { history, docker, cartwheel, reader, scratch: &scratch.0 };
     ask_all(cases, |case| oracle.ask(case))
 }
@@ -218,12 +226,19 @@ impl Oracle<'_> {
         }
         let cartwheel = self.cartwheel.build(case, &staged)?;
         let (differences, notes) = self.compare(&docker, &cartwheel)?;
-        let findings = case.judge(&differences);
+        let mut findings = case.judge(&differences);
+        if case.settings.spliced {
+            findings.extend(cartwheel.ran().map(|line| format!("ran a command: {line}")));
+        }
         let word = if findings.is_empty() { "same   " } else { "DIFFERS" };
         let mut text =
             format!("{word} {:<44}{} {}", case.name, seconds(docker.took), seconds(cartwheel.took));
         for line in findings.iter().chain(&notes) {
             text.extend(["\n        ", line]);
+        }
+        // Every image has its bases in it: all of them would fill a disk.
+        for layout in [docker.built().ok(), cartwheel.built().ok()].into_iter().flatten() {
+            project::remove(layout)?;
         }
         project::remove(&staged)?;
         Ok(Answer { text, failed: !findings.is_empty() })

@@ -13,7 +13,7 @@ use crate::{Result, command, debian};
 /// From this machine's Debian: what reads the layouts, archives and registries that tests write.
 const PACKAGES: &[&str] = &[
     "ca-certificates",
-    "docker-registry",
+    Registry::PACKAGE,
     "gzip",
     "podman",
     "runc",
@@ -45,7 +45,7 @@ impl Peers {
         let client = docker::Client::new(&root, &folders)?;
         let overlay2 = Docker::start(&root, &client, ImageStore::Overlay2, &folders)?;
         let containerd = Docker::start(&root, &client, ImageStore::Containerd, &folders)?;
-        let registry = Registry::start(&folders)?;
+        let registry = Registry::start(&folders, "registry")?;
         let podman = Podman::new(&folders)?;
         Ok(Self { overlay2, containerd, registry, client, podman, _folders: folders })
     }
@@ -70,25 +70,29 @@ impl Peers {
 }
 
 /// The reference registry, on loopback.
-struct Registry {
-    address: String,
+pub(crate) struct Registry {
+    pub(crate) address: String,
     _daemon: Daemon,
 }
 
 impl Registry {
-    fn start(folders: &Folders) -> Result<Self> {
+    /// What provides it.
+    pub(crate) const PACKAGE: &str = "docker-registry";
+
+    /// Starts an empty one; `name` tells several of one run apart.
+    pub(crate) fn start(folders: &Folders, name: &str) -> Result<Self> {
         let address = format!("127.0.0.1:{}", free_port()?);
-        let storage = folders.data.join("registry");
-        let settings = folders.run.join("registry.yml");
+        let storage = folders.data.join(name);
+        let settings = folders.run.join(name).with_extension("yml");
         let text = format!(
             "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
              http:\n  addr: {address}\nlog:\n  accesslog:\n    disabled: true\n  level: warn\n",
             storage.display()
         );
         fs::write(&settings, text)?;
-        let mut serve = Command::new("docker-registry");
+        let mut serve = Command::new(Self::PACKAGE);
         serve.env("OTEL_TRACES_EXPORTER", "none").arg("serve").arg(settings);
-        let mut daemon = Daemon::start("registry", &serve, &folders.data.join("registry.log"))?;
+        let mut daemon = Daemon::start(name, &serve, &storage.with_extension("log"))?;
         daemon.wait_until(|| TcpStream::connect(&address).is_ok())?;
         Ok(Self { address, _daemon: daemon })
     }

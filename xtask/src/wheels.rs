@@ -1,7 +1,7 @@
-//! The wheel sets: real wheels of three weights, for CPython 3.13 on x86-64 Linux, each pinned in `wheels/`.
+//! The wheel sets: real wheels of several weights, for CPython 3.13 on x86-64 Linux, each pinned in `wheels/`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::project::Project;
 use crate::{Result, command, tools};
@@ -16,18 +16,22 @@ pub(crate) const LIGHT: WheelSet =
     WheelSet { name: "light", requirements: include_str!("../wheels/light.txt") };
 pub(crate) const MEDIUM: WheelSet =
     WheelSet { name: "medium", requirements: include_str!("../wheels/medium.txt") };
+/// What the example's Dockerfile upgrades before it installs anything.
+pub(crate) const INSTALLERS: WheelSet =
+    WheelSet { name: "installers", requirements: include_str!("../wheels/installers.txt") };
 pub(crate) const FULL: WheelSet = WheelSet { name: "full", requirements: include_str!("../wheels/full.txt") };
 
 /// The C library of the base image, and the oldest that a wheel can name.
 const GLIBC: std::ops::RangeInclusive<u32> = 5..=41;
 
 impl WheelSet {
-    /// The set's wheels, as files in `target/fixtures/wheels/<name>`.
-    pub(crate) fn provide(&self, project: &Project, tools: &Path) -> Result {
+    /// The set's wheels, as files in `target/fixtures/wheels/<name>`: that folder.
+    pub(crate) fn provide(&self, project: &Project, tools: &Path) -> Result<PathBuf> {
         let recipe = [self.requirements, "wheels 1"];
         let make = |folder: &Path| self.download(folder, tools);
         let wheels = project.provide(&format!("wheels-{}", self.name), &recipe, make)?;
-        project.publish(&format!("wheels/{}", self.name), &wheels)
+        project.publish(&format!("wheels/{}", self.name), &wheels)?;
+        Ok(wheels)
     }
 
     fn download(&self, folder: &Path, tools: &Path) -> Result {

@@ -14,7 +14,7 @@ use cartwheel_python::{
     ResolveSource, Scheme, Tool,
 };
 use cartwheel_store::{Digest, Hasher};
-use cartwheel_transfer::redact;
+use cartwheel_transfer::without_credentials;
 
 use crate::error::{ErrorKind, Result};
 use crate::execute::{At, Done, Engine};
@@ -25,8 +25,8 @@ use crate::interpreter::Interpreter;
 use crate::plan::StepState;
 use crate::projects::planned;
 use crate::recognise::{
-    Asked, Assumption, Destination, InstallCommand, Installer, Recognised, RequirementFile, RunCommand,
-    RunMount, Script, Selection, recognise,
+    Asked, Assumption, Destination, InstallCommand, Installer, PythonChoice, Recognised, RequirementFile,
+    RunCommand, RunMount, Script, Selection, recognise,
 };
 use crate::running::name_mounts;
 use crate::scratch::Scratch;
@@ -54,8 +54,9 @@ impl<'a> Engine<'a> {
             let mut stage = state.child();
             let mut made = PackRecord::default();
             let mut came = Done::new(StepState::Spliced);
-            for command in &recognised.installs {
-                match self.command(command, &mounts, &stage)? {
+            for (number, command) in recognised.installs.iter().enumerate() {
+                let step = format!("{number} {}", at.op.created_by);
+                match self.command(command, &mounts, (&stage, &step))? {
                     Ok(Installed { packed, details }) => {
                         stage.push_all(&packed, &at.op.created_by)?;
                         made.layers.extend(packed.layers);
@@ -87,7 +88,7 @@ impl<'a> Engine<'a> {
     fn named(&self, run: &Run, mounts: String) -> String {
         let mut hasher = Hasher::default();
         for (name, value) in &run.env {
-            hasher.update(format!("{name}={}\n", redact(value)).as_bytes());
+            hasher.update(format!("{name}={}\n", without_credentials(value)).as_bytes());
         }
         let index = &self.options.index;
         let places = [
@@ -95,8 +96,8 @@ impl<'a> Engine<'a> {
             index.extra_index_urls.clone(),
             index.find_links.clone(),
         ];
-        let places: Vec<String> = places.concat().iter().map(|place| redact(place)).collect();
-        let words: Vec<String> = run.argv.iter().map(|word| redact(word)).collect();
+        let places: Vec<String> = places.concat().iter().map(|place| without_credentials(place)).collect();
+        let words: Vec<String> = run.argv.iter().map(|word| without_credentials(word)).collect();
         let script = run.file.as_ref().map_or("", |file| &file.content);
         let is_alone = self.options.run.network_of(run) == Network::None;
         [
@@ -114,12 +115,12 @@ impl<'a> Engine<'a> {
         .join("\n")
     }
 
-    /// Installs what one command asks for.
+    /// Installs what one command asks for. What was chosen for the same `step` of an older build is preferred.
     fn command(
         &self,
         command: &InstallCommand,
         mounts: &Mounts<'_, '_>,
-        state: &StageState<'a>,
+        (state, step): (&StageState<'a>, &str),
     ) -> Result<Result<Installed, Reason>> {
         if let Some(reason) = beyond(command) {
             return Ok(Err(reason));
@@ -130,18 +131,29 @@ impl<'a> Engine<'a> {
             Ok(interpreter) => interpreter,
             Err(reason) => return Ok(Err(reason)),
         };
-        let tool = match command.installer {
-            Installer::Pip => Tool::Pip,
-            Installer::Uv => Tool::Uv,
-        };
-        let scheme = scheme(&interpreter.scheme, &command.destination, tool);
         let below = state.below()?;
-        let library = library(&interpreter.scheme, &scheme, &command.destination, tool);
+        let tool = tool(command.installer, &interpreter.scheme, below);
+        let own = seen_by(tool, interpreter.scheme, &command.python, below);
+        if let Some(path) = settings_file(command, &own, mounts.run, state)? {
+            return Ok(Err(format!("`{path}` may say more about it")));
+        }
+        let scheme = scheme(&own, &command.destination, tool);
+        if matches!(command.destination, Destination::Target(_))
+            && below.children(scheme.library().trim_start_matches('/')).next().is_some()
+        {
+            return Ok(Err(format!("`{}` is not empty", scheme.library())));
+        }
+        let library = library(&own, &scheme, &command.destination, tool);
         let there = library.map(|library| installed(below, library)).unwrap_or_default();
         let scratch = Scratch::new(self.workshop.store)?;
         let source = match asked(command, mounts, state, &scratch)? {
             Ok(source) => source,
             Err(reason) => return Ok(Err(reason)),
+        };
+        // Requirements bring what the command says of indexes with them; a lock is compared with its project by uv.
+        let index = match command.asked {
+            Asked::Lock(_) => self.options.index.clone().with(&command.options),
+            Asked::Requirements { .. } => self.options.index.clone(),
         };
         let request = ResolveRequest {
             uv: self.options.uv.clone().unwrap_or_default(),
@@ -149,7 +161,7 @@ impl<'a> Engine<'a> {
             folder: PathBuf::from("/"),
             source,
             target: interpreter.target,
-            index: self.options.index.clone(),
+            index,
             no_dependencies: !command.dependencies,
             rules: InstallRules {
                 strategy: command.strategy,
@@ -159,7 +171,7 @@ impl<'a> Engine<'a> {
             },
             previous: None,
         };
-        let (resolution, fetch) = self.resolve(request)?;
+        let (resolution, fetch) = self.resolve(request, step)?;
         if let Some(name) = removed(command, &there, &resolution) {
             return Ok(Err(format!("it removes `{name}`, which the lockfile does not have")));
         }
@@ -219,7 +231,40 @@ fn asked(
             }
         }
     }
+    if let Err(reason) = copy_links(&mut requirements.options.find_links, mounts, state, scratch)? {
+        return Ok(Err(reason));
+    }
     Ok(Ok(ResolveSource::Requirements(requirements)))
+}
+
+/// Copies the wheels of the image's folders to where uv can read them.
+fn copy_links(
+    links: &mut [String],
+    mounts: &Mounts<'_, '_>,
+    state: &StageState<'_>,
+    scratch: &Scratch,
+) -> Result<Result<(), Reason>> {
+    for (number, link) in links.iter_mut().enumerate().filter(|(_, link)| !link.contains("://")) {
+        let is_mounted = |mount: &cartwheel_dockerfile::Mount| Path::new(link).starts_with(&mount.target);
+        if !link.starts_with('/') || mounts.run.mounts.iter().any(is_mounted) {
+            return Ok(Err(format!("`{link}` is no folder of the image")));
+        }
+        let below = state.below()?;
+        let Some(folder) = below.resolve(link) else { return Ok(Err(format!("`{link}` leads nowhere"))) };
+        let copy = scratch.folder(&format!("links-{number}"))?;
+        for (path, _) in below.children(&folder) {
+            let name = path.get(folder.len()..).unwrap_or_default().trim_start_matches('/');
+            if !name.contains('/')
+                && name.strip_suffix(".whl").is_some()
+                && let Some(bytes) = state.read_bytes(path)?
+            {
+                let copied = copy.join(name);
+                std::fs::write(&copied, bytes).map_err(crate::Error::io("write", &copied))?;
+            }
+        }
+        *link = copy.display().to_string();
+    }
+    Ok(Ok(()))
 }
 
 /// A project's lockfile, copied to where uv can read it.
@@ -391,11 +436,67 @@ fn removed<'i>(
     there.keys().map(String::as_str).find(|name| command.exact && !stays(name))
 }
 
+/// What installs: pips of different ages write different scripts.
+fn tool(installer: Installer, own: &Scheme, below: &Below) -> Tool {
+    match installer {
+        Installer::Pip => {
+            installed(below, &own.purelib).get("pip").map_or(Tool::default(), |pip| Tool::pip(&pip.version))
+        }
+        Installer::Uv => Tool::Uv,
+    }
+}
+
+/// The scheme of a Python as a tool sees it, which writes into scripts by which name it was called, or, as uv, found it.
+fn seen_by(tool: Tool, own: Scheme, choice: &PythonChoice, below: &Below) -> Scheme {
+    let bin = own.python.rsplit_once('/').map_or("", |(bin, _)| bin);
+    let called = match choice {
+        PythonChoice::Program(name) => name.rsplit('/').next().filter(|name| name.starts_with("python")),
+        _ => None,
+    };
+    let names: &[&str] = if tool == Tool::Uv { &["python", "python3"] } else { &[] };
+    let mut names = called.iter().chain(names).map(|name| format!("{bin}/{name}"));
+    match names.find(|name| below.get(name.trim_start_matches('/')).is_some()) {
+        Some(python) => Scheme { python, ..own },
+        None => own,
+    }
+}
+
+/// A file of the image in which the tool may find settings that nobody has read here.
+fn settings_file(
+    command: &InstallCommand,
+    own: &Scheme,
+    run: &Run,
+    state: &StageState<'_>,
+) -> Result<Option<String>> {
+    let variable =
+        |name: &str| run.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let home = home(run, state)?.unwrap_or_default();
+    let user = variable("XDG_CONFIG_HOME").map_or(format!("{home}/.config"), str::to_owned);
+    let below = state.below()?;
+    let is_there = |path: &String| below.resolve(path).is_some_and(|place| below.get(&place).is_some());
+    let mut files = match command.installer {
+        Installer::Pip if variable("PIP_CONFIG_FILE") == Some("/dev/null") => Vec::new(),
+        Installer::Pip => vec![
+            "/etc/pip.conf".to_owned(),
+            "/etc/xdg/pip/pip.conf".to_owned(),
+            format!("{home}/.pip/pip.conf"),
+            format!("{user}/pip/pip.conf"),
+            format!("{}/pip.conf", own.data.trim_end_matches('/')),
+        ],
+        Installer::Uv => vec!["/etc/uv/uv.toml".to_owned(), format!("{user}/uv/uv.toml")],
+    };
+    if command.installer == Installer::Uv {
+        let folders = Path::new(&run.working_dir).ancestors();
+        files.extend(folders.map(|folder| folder.join("uv.toml").display().to_string()));
+    }
+    Ok(files.into_iter().find(is_there))
+}
+
 /// Where a command's packages go.
 fn scheme(own: &Scheme, destination: &Destination, tool: Tool) -> Scheme {
     match destination {
         Destination::Default => own.clone(),
-        Destination::Prefix(prefix) => own.with_prefix(prefix),
+        Destination::Prefix(prefix) => own.with_prefix(prefix, tool),
         Destination::User(base) => own.with_user(base),
         Destination::Target(folder) => own.with_target(folder, tool),
     }
@@ -409,10 +510,10 @@ fn library<'s>(
     tool: Tool,
 ) -> Option<&'s str> {
     match (destination, tool) {
-        (Destination::Default, _) | (Destination::Prefix(_) | Destination::User(_), Tool::Pip) => {
+        (Destination::Default, _) | (Destination::Prefix(_) | Destination::User(_), Tool::Pip(_)) => {
             Some(&own.purelib)
         }
-        (Destination::Target(_), Tool::Pip) => None,
+        (Destination::Target(_), Tool::Pip(_)) => None,
         (_, Tool::Uv) => Some(destined.library()),
     }
 }

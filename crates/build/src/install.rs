@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use cartwheel_oci::layer;
 use cartwheel_oci::{Below, Layer};
-use cartwheel_python::{FetchEvent, FetchOptions, LockedWheel, Scheme, Tool, fetch};
+use cartwheel_python::{FetchEvent, FetchOptions, LockedWheel, PipScripts, Scheme, Tool, fetch};
 use cartwheel_store::{Blob, Digest, Hasher, Key, Record, Store};
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +105,7 @@ pub(crate) fn plan_install(store: &Store, resolved: Vec<LockedWheel>, place: &Pl
         .with("mtime", place.epoch.mtime())
         .with("removed", removed(&replaced, place.installed))
         .with("scheme", paths(place.scheme))
-        .with("tool", if place.tool == Tool::Uv { "uv" } else { "pip" })
+        .with("tool", tool_name(place.tool))
         .with("wheels", wheels.iter().map(identity).collect::<Vec<_>>().join("\n"));
     let packed = store.get(&key).filter(|packed| packed.is_there(store));
     InstallPlan {
@@ -117,6 +117,15 @@ pub(crate) fn plan_install(store: &Store, resolved: Vec<LockedWheel>, place: &Pl
         budget: place.budget,
         tool: place.tool,
         key,
+    }
+}
+
+fn tool_name(tool: Tool) -> &'static str {
+    match tool {
+        Tool::Pip(PipScripts::Current) => "pip",
+        Tool::Pip(PipScripts::Ending) => "pip 25.3",
+        Tool::Pip(PipScripts::Pattern) => "pip 25.1",
+        Tool::Uv => "uv",
     }
 }
 

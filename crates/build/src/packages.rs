@@ -149,7 +149,7 @@ fn names(group: &[&Prepared]) -> String {
 }
 
 /// The version of how a wheel becomes a tree; a change of [`install`] or of this file changes it.
-pub(crate) const GENERATION: u32 = 1;
+pub(crate) const GENERATION: u32 = 2;
 
 /// When files of ours were last changed, and images made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

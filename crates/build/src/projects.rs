@@ -50,7 +50,7 @@ impl<'a> Engine<'a> {
             installed: &installed,
             epoch: self.options.epoch,
             budget: self.options.budget.saturating_sub(1),
-            tool: Tool::Pip,
+            tool: Tool::default(),
         };
         let plan = plan_install(self.workshop.store, resolution.packages, &place);
         if self.only_plan {
@@ -96,7 +96,7 @@ impl<'a> Engine<'a> {
             rules: InstallRules::default(),
             previous: None,
         };
-        self.resolve(request)
+        self.resolve(request, "project")
     }
 
     fn resolve_source(&self, source: &RequirementSource) -> Result<ResolveSource> {
@@ -120,7 +120,11 @@ impl<'a> Engine<'a> {
     }
 
     /// The wheels that a request resolves to: as kept, or asked anew and then kept. And how to fetch them.
-    pub(crate) fn resolve(&self, mut request: ResolveRequest) -> Result<(Resolution, FetchOptions)> {
+    pub(crate) fn resolve(
+        &self,
+        mut request: ResolveRequest,
+        step: &str,
+    ) -> Result<(Resolution, FetchOptions)> {
         let store = self.workshop.store;
         let key = request.key()?;
         let mut credentials = request.credentials();
@@ -136,12 +140,19 @@ impl<'a> Engine<'a> {
         if self.options.uv.is_none() && !matches!(request.source, ResolveSource::Pylock { .. }) {
             return Err(ErrorKind::NoUv.into());
         }
-        let name = self.options.names.first().map(ToString::to_string).unwrap_or_default();
-        let preference = Key::<PreferenceRecord>::new().with("image", name);
-        request.previous = store.get(&preference).filter(|_| !anew).map(|record| record.pylock);
+        // An image without a name has no past.
+        let preference = self
+            .options
+            .names
+            .first()
+            .map(|name| Key::<PreferenceRecord>::new().with("image", name).with("step", step));
+        let previous = preference.as_ref().filter(|_| !anew).and_then(|preference| store.get(preference));
+        request.previous = previous.map(|record| record.pylock);
         let resolution = resolve(&request)?;
         store.put(&key, &resolution)?;
-        store.put(&preference, &PreferenceRecord { pylock: resolution.pylock.clone() })?;
+        if let Some(preference) = preference {
+            store.put(&preference, &PreferenceRecord { pylock: resolution.pylock.clone() })?;
+        }
         Ok((resolution, fetch))
     }
 

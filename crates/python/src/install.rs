@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use cartwheel_store::Digest;
 
 use crate::error::Result;
-use crate::scheme::{Scheme, Tool};
+use crate::scheme::{PipScripts, Scheme, Tool};
 use crate::wheel::{
     Defect, FileDigest, Member, Method, RecordRow, Refusal, Script, Wheel, file_above, write_row,
 };
@@ -85,10 +85,13 @@ pub struct DirectUrl {
 }
 
 impl DirectUrl {
-    /// The text of direct_url.json, as pip writes it.
-    fn to_json(&self) -> String {
+    /// The text of direct_url.json, as the tool writes it: pip with the digest that it found.
+    fn to_json(&self, tool: Tool) -> String {
         let hex = self.sha256.hex();
         let url = json_string(&self.url);
+        if tool == Tool::Uv {
+            return format!(r#"{{"url":{url},"archive_info":{{}}}}"#);
+        }
         format!(
             r#"{{"archive_info": {{"hash": "sha256={hex}", "hashes": {{"sha256": "{hex}"}}}}, "url": {url}}}"#
         )
@@ -244,6 +247,8 @@ impl<'a> Installation<'a> {
         let expected = self.expected(member).map_err(|defect| defect.at(&member.name))?;
         let path = record_path(place, self.library);
         let old = self.rows.get(member.name.as_str());
+        // uv lets scripts that it rewrites be executed; pip, those that the wheel says.
+        let is_uvs = rewritten.is_some() && self.options.tool == Tool::Uv;
         let row = match (&rewritten, old) {
             (Some(bytes), Some(_)) => (FileDigest::of(bytes).to_string(), bytes.len().to_string()),
             (None, Some(row)) => (row.digest.clone(), row.size.clone()),
@@ -263,7 +268,7 @@ impl<'a> Installation<'a> {
                 expected,
             },
         };
-        self.add_file(place, member.is_executable(), content);
+        self.add_file(place, member.is_executable() || is_uvs, content);
         Ok(())
     }
 
@@ -327,7 +332,7 @@ impl<'a> Installation<'a> {
         let shebang = shebang(&self.scheme.python);
         let entry_points = self.wheel.entry_points();
         let console = match self.options.tool {
-            Tool::Pip => versioned(&entry_points.console, self.scheme),
+            Tool::Pip(_) => versioned(&entry_points.console, self.scheme),
             Tool::Uv => entry_points.console.clone(),
         };
         for script in console.iter().chain(&entry_points.gui) {
@@ -341,12 +346,13 @@ impl<'a> Installation<'a> {
     fn add_notes(&mut self) {
         let folder = format!("{}/{}", self.library, self.wheel.dist_info());
         let installer: &[u8] = match self.options.tool {
-            Tool::Pip => b"pip\n",
+            Tool::Pip(_) => b"pip\n",
             Tool::Uv => b"uv",
         };
         self.add_generated(&format!("{folder}/INSTALLER"), false, installer.to_vec());
         if let Some(url) = &self.options.direct_url {
-            self.add_generated(&format!("{folder}/direct_url.json"), false, url.to_json().into_bytes());
+            let text = url.to_json(self.options.tool);
+            self.add_generated(&format!("{folder}/direct_url.json"), false, text.into_bytes());
         }
         if self.options.requested {
             self.add_generated(&format!("{folder}/REQUESTED"), false, Vec::new());
@@ -369,9 +375,10 @@ impl<'a> Installation<'a> {
         }
         let place = format!("{}/{}/RECORD", self.library, self.wheel.dist_info());
         self.record.insert(record_path(&place, self.library), (String::new(), String::new()));
+        let end = if self.options.tool == Tool::Uv { "\n" } else { "\r\n" };
         let mut text = String::new();
         for (path, (digest, size)) in &self.record {
-            write_row([path, digest, size], &mut text);
+            write_row([path, digest, size], end, &mut text);
         }
         self.add_file(&place, false, InstalledContent::Generated(text.into_bytes()));
     }
@@ -418,14 +425,22 @@ fn shebang(python: &str) -> String {
     }
 }
 
-/// The script that pip 26 or uv 0.13 writes for an entry point.
+/// The script that a pip or uv 0.13 writes for an entry point.
 fn script_text(script: &Script, tool: Tool) -> String {
     let Script { module, callable, .. } = script;
     let import = script.import();
     match tool {
-        Tool::Pip => format!(
+        Tool::Pip(PipScripts::Current) => format!(
             "import sys\nfrom {module} import {import}\nif __name__ == '__main__':\n    \
              sys.argv[0] = sys.argv[0].removesuffix('.exe')\n    sys.exit({callable}())\n"
+        ),
+        Tool::Pip(PipScripts::Ending) => format!(
+            "import sys\nfrom {module} import {import}\nif __name__ == '__main__':\n    \
+             if sys.argv[0].endswith('.exe'):\n        sys.argv[0] = sys.argv[0][:-4]\n    sys.exit({callable}())\n"
+        ),
+        Tool::Pip(PipScripts::Pattern) => format!(
+            "# -*- coding: utf-8 -*-\nimport re\nimport sys\nfrom {module} import {import}\nif __name__ == '__main__':\n    \
+             sys.argv[0] = re.sub(r'(-script\\.pyw|\\.exe)?$', '', sys.argv[0])\n    sys.exit({callable}())\n"
         ),
         Tool::Uv => format!(
             "# -*- coding: utf-8 -*-\nimport sys\nfrom {module} import {import}\nif __name__ == \"__main__\":\n    \

@@ -43,7 +43,7 @@ pub use resolve::{
     Change, IndexSettings, IndexStrategy, InstallRules, InstalledDistribution, LockSelection, Resolution,
     ResolveError, ResolveRequest, ResolveSource, SatisfiedPackage, Upgrade, resolve,
 };
-pub use scheme::{Scheme, Tool};
+pub use scheme::{PipScripts, Scheme, Tool};
 pub use tag::{Arch, Libc, Tag, Tags, Target};
 pub use wheel::{
     Archive, Defect, EntryPoints, FileDigest, Member, Metadata, Method, RecordRow, Script, Wheel,

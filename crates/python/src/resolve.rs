@@ -185,7 +185,7 @@ impl ResolveRequest {
         let mut text = String::new();
         for line in &requirements.lines {
             let kind = if line.constraint { "-c" } else { "-r" };
-            let _infallible = write!(text, "{kind} {} {}", redact(&line.text), line.hashes.join(" "));
+            let _infallible = write!(text, "{kind} {} {}", without_credentials(&line.text), line.hashes.join(" "));
             text.push('\n');
         }
         let options = &requirements.options;
@@ -272,7 +272,8 @@ fn resolve_requirements(request: &ResolveRequest, requirements: &Requirements) -
 fn compile(uv: &Uv<'_>, request: &ResolveRequest, pins: &Pins) -> Result<Resolution> {
     let stand_ins = uv.write_stand_ins()?;
     let preferred = request.rules.preferences(&pins.requested);
-    let preferences = preferences(request.previous.as_deref(), &preferred);
+    let is_renewed = |name: &str| request.rules.renews(name, &pins.requested);
+    let preferences = preferences(request.previous.as_deref(), &preferred, &is_renewed);
     let text = ask(uv, request, pins, preferences.as_deref())?;
     let lockfile = Lockfile::parse(&text, uv.folder())?;
     let allowed = |name: &str, digest| stand_ins.contains(&digest) || pins.allow(name, digest);
@@ -301,21 +302,26 @@ fn ask(uv: &Uv<'_>, request: &ResolveRequest, pins: &Pins, preferences: Option<&
     uv.compile(false)
 }
 
-/// A lockfile of the versions that are preferred: those of an earlier one, and before them those that are installed.
-fn preferences(previous: Option<&str>, installed: &BTreeMap<&str, &str>) -> Option<String> {
-    if installed.is_empty() {
-        return previous.map(str::to_owned);
+/// A lockfile of the versions that are preferred: those of an earlier one without what is renewed, and before them those that
+/// are installed.
+fn preferences(
+    previous: Option<&str>,
+    installed: &BTreeMap<&str, &str>,
+    is_renewed: &dyn Fn(&str) -> bool,
+) -> Option<String> {
+    if installed.is_empty() && previous.is_none() {
+        return None;
     }
     let mut document: toml::Table = previous.and_then(|text| text.parse().ok()).unwrap_or_default();
     let mut packages = match document.remove("packages") {
         Some(toml::Value::Array(packages)) => packages,
         _ => Vec::new(),
     };
-    let is_installed = |package: &toml::Value| {
-        let name = package.get("name").and_then(toml::Value::as_str).unwrap_or_default();
-        installed.contains_key(normalise(name).as_str())
+    let is_open = |package: &toml::Value| {
+        let name = normalise(package.get("name").and_then(toml::Value::as_str).unwrap_or_default());
+        installed.contains_key(name.as_str()) || is_renewed(&name)
     };
-    packages.retain(|package| !is_installed(package));
+    packages.retain(|package| !is_open(package));
     for (name, version) in installed {
         let fields = [("name", *name), ("version", *version)];
         let table = fields.map(|(key, value)| (key.to_owned(), toml::Value::String(value.to_owned())));

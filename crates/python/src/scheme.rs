@@ -25,13 +25,44 @@ pub struct Scheme {
 }
 
 /// Which tool installs. They agree on most files, and not on scripts, notes and the places of headers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// pip.
-    #[default]
-    Pip,
+    Pip(PipScripts),
     /// uv.
     Uv,
+}
+
+/// How a pip writes the scripts of entry points.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PipScripts {
+    /// Since 26.0.
+    #[default]
+    Current,
+    /// 25.2 and 25.3.
+    Ending,
+    /// Until 25.1.
+    Pattern,
+}
+
+impl Default for Tool {
+    /// Today's pip.
+    fn default() -> Self {
+        Self::Pip(PipScripts::default())
+    }
+}
+
+impl Tool {
+    /// The pip of that version.
+    pub fn pip(version: &str) -> Self {
+        let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+        let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        Self::Pip(match release {
+            (26.., _) => PipScripts::Current,
+            (25, 2..) => PipScripts::Ending,
+            _ => PipScripts::Pattern,
+        })
+    }
 }
 
 impl Scheme {
@@ -67,10 +98,11 @@ impl Scheme {
         self.flattened.as_deref().unwrap_or(&self.purelib)
     }
 
-    /// The scheme of `--prefix`: a tree like that of a Python outside of the distribution's care, for this interpreter.
+    /// The scheme of `--prefix`: a tree like that of a Python outside of the distribution's care, for this interpreter. uv puts
+    /// headers there as into an environment.
     #[must_use]
-    pub fn with_prefix(&self, prefix: &str) -> Self {
-        let scheme = if self.is_venv() {
+    pub fn with_prefix(&self, prefix: &str, tool: Tool) -> Self {
+        let scheme = if self.is_venv() || tool == Tool::Uv {
             Self::for_venv(prefix, self.version)
         } else {
             Self::for_prefix(prefix, self.version)
@@ -91,10 +123,10 @@ impl Scheme {
         let version = self.version;
         let (library, headers) = match tool {
             Tool::Uv => (target.to_owned(), format!("{target}/include")),
-            Tool::Pip if self.is_venv() => {
+            Tool::Pip(_) if self.is_venv() => {
                 (format!("{target}/lib/python"), format!("{target}/include/site/python{version}"))
             }
-            Tool::Pip => (format!("{target}/lib/python"), format!("{target}/include/python")),
+            Tool::Pip(_) => (format!("{target}/lib/python"), format!("{target}/include/python")),
         };
         Self {
             purelib: library.clone(),
@@ -104,7 +136,7 @@ impl Scheme {
             data: if target.is_empty() { "/".to_owned() } else { target.to_owned() },
             python: self.python.clone(),
             version,
-            flattened: (tool == Tool::Pip).then(|| target.to_owned()),
+            flattened: (tool != Tool::Uv).then(|| target.to_owned()),
         }
     }
 
@@ -128,22 +160,23 @@ mod tests {
             places.join(" ")
         };
         assert_eq!(
-            shown(&system.with_target("/t/", Tool::Pip)),
+            shown(&system.with_target("/t/", Tool::default())),
             "/t /t/lib/python /t/bin /t/include/python /t"
         );
         assert_eq!(
-            shown(&venv.with_target("/t", Tool::Pip)),
+            shown(&venv.with_target("/t", Tool::default())),
             "/t /t/lib/python /t/bin /t/include/site/python3.13 /t"
         );
         assert_eq!(shown(&venv.with_target("/t", Tool::Uv)), "/t /t /t/bin /t/include /t");
         let library = "/p/lib/python3.13/site-packages";
         assert_eq!(
-            shown(&system.with_prefix("/p")),
+            shown(&system.with_prefix("/p", Tool::default())),
             format!("{library} {library} /p/bin /p/include/python3.13 /p")
         );
-        assert!(venv.with_prefix("/p").headers.ends_with("/include/site/python3.13"));
+        assert!(venv.with_prefix("/p", Tool::default()).headers.ends_with("/include/site/python3.13"));
+        assert!(system.with_prefix("/p", Tool::Uv).headers.ends_with("/include/site/python3.13"));
         assert_eq!(system.with_user("/root/.local").headers, "/root/.local/include/python3.13");
-        assert_eq!(venv.with_prefix("/p").python, "/venv/bin/python");
+        assert_eq!(venv.with_prefix("/p", Tool::default()).python, "/venv/bin/python");
         assert_eq!(system.with_user("/u").python, "/usr/local/bin/python3.13");
     }
 }

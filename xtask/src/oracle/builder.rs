@@ -1,5 +1,6 @@
 //! The two that are compared, each run as its users run it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,18 +11,24 @@ use super::case::Case;
 use crate::docker::{self, Client, Docker, ImageStore};
 use crate::peers::{Folders, Peers};
 use crate::project::{self, Project};
-use crate::{Result, command};
+use crate::{Result, command, tools};
 
 /// What came of a build.
 pub(super) struct Outcome {
     /// The image's OCI layout, or what the builder said when it failed.
     result: Result<PathBuf, String>,
+    said: String,
     pub(super) took: Duration,
 }
 
 impl Outcome {
     pub(super) fn built(&self) -> Result<&Path, &str> {
         self.result.as_ref().map(PathBuf::as_path).map_err(String::as_str)
+    }
+
+    /// What cartwheel says of the commands that it ran.
+    pub(super) fn ran(&self) -> impl Iterator<Item = &str> {
+        self.said.lines().filter(|line| line.contains("  is run: "))
     }
 
     /// Runs the build, which leaves the image at `layout` if it succeeds; if not, the reason is what it said from the
@@ -31,11 +38,11 @@ impl Outcome {
         let output = build.stdin(Stdio::null()).output();
         let output = output.map_err(|error| format!("`{}`: {error}", build.get_program().display()))?;
         let took = started.elapsed();
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let reason = said.rfind(&format!("\n{from}")).and_then(|start| said.get(start..)).unwrap_or(&said);
         let result =
             if output.status.success() { Ok(layout.to_owned()) } else { Err(reason.trim().to_owned()) };
-        Ok(Self { result, took })
+        Ok(Self { result, said, took })
     }
 }
 
@@ -113,10 +120,12 @@ pub(super) struct Cartwheel {
     bases: Vec<String>,
     store: PathBuf,
     layouts: PathBuf,
+    /// With uv on it.
+    path: OsString,
 }
 
 impl Cartwheel {
-    pub(super) fn new(program: &Path, bases: &[Base], scratch: &Path) -> Result<Self> {
+    pub(super) fn new(project: &Project, program: &Path, bases: &[Base], scratch: &Path) -> Result<Self> {
         if !program.is_file() {
             return Err(format!(
                 "`{}` is not there: `cargo build --release --package cartwheel`, or say in CARTWHEEL where it is",
@@ -130,13 +139,14 @@ impl Cartwheel {
             bases: bases.iter().map(context).collect(),
             store: scratch.join("store"),
             layouts: scratch.join("cartwheel"),
+            path: tools::path(project)?,
         })
     }
 
     pub(super) fn build(&self, case: &Case, staged: &Path) -> Result<Outcome> {
         let layout = self.layouts.join(&case.name);
         let mut cartwheel = Command::new(&self.program);
-        cartwheel.env("CARTWHEEL_HOME", &self.store).arg("build");
+        cartwheel.env("CARTWHEEL_HOME", &self.store).env("PATH", &self.path).arg("build");
         for base in &self.bases {
             cartwheel.args(["--build-context", base]);
         }

@@ -16,15 +16,18 @@ use crate::{Result, command};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Settings {
     /// Shell (bash) that makes what git cannot hold, in the case's folder: odd modes, links, archives, fifos. The tests'
-    /// fixtures are at `../../fixtures`.
+    /// fixtures are at `../../fixtures`, the wheels of the package index at `../../wheelhouse`.
     setup: String,
     /// More words for both command lines: `--build-arg`, `--target`, `-f`, … In them, and in the context, `{files}` is the
-    /// address of the folder on a server.
+    /// address of the folder on a server, and, in the set-up as well, `{index}` that of a package index.
     pub(super) arguments: Vec<String>,
     /// The context, when it is not the case's own folder.
     context: Option<String>,
     /// The Dockerfile that Docker builds instead: the same in other words, for a flag that the frontend in it has not.
     pub(super) instead: Option<String>,
+    /// The commands install packages, which both find in the package index (`PIP_INDEX_URL`, `UV_DEFAULT_INDEX` are build
+    /// arguments), and cartwheel must do it without running a command.
+    pub(super) spliced: bool,
     /// Variables that both are run with.
     pub(super) environment: BTreeMap<String, String>,
     /// What Docker says when it refuses the case; cartwheel must refuse it too, in its own words.
@@ -71,11 +74,18 @@ impl Case {
         }
     }
 
-    /// Says in its words at which address its files are served, for cases that take some from there.
-    pub(super) fn serve_at(&mut self, address: &str) {
+    /// Says in its words at which address its files are served, for cases that take some from there, and packages.
+    pub(super) fn serve_at(&mut self, address: &str, index: &str) {
         let url = format!("http://{address}/{}", self.name);
-        for word in self.settings.arguments.iter_mut().chain(&mut self.settings.context) {
-            *word = word.replace("{files}", &url);
+        let Settings { arguments, context, setup, spliced, .. } = &mut self.settings;
+        if *spliced {
+            arguments.extend(["PIP", "UV"].map(|tool| {
+                let setting = if tool == "PIP" { "INDEX_URL" } else { "DEFAULT_INDEX" };
+                format!("--build-arg={tool}_{setting}={{index}}")
+            }));
+        }
+        for word in arguments.iter_mut().chain(context).chain([setup]) {
+            *word = word.replace("{files}", &url).replace("{index}", index);
         }
     }
 
@@ -114,9 +124,18 @@ impl Case {
         let gone = intended.iter().filter(|subject| !shown.contains(**subject));
         let gone: Vec<String> =
             gone.map(|subject| format!("{subject}: intended to differ, but does not")).collect();
-        let left = differences.iter().filter(|difference| !intended.contains(&difference.subject));
+        let is_meant = |subject: &String| intended.contains(subject) || is_aside(subject);
+        let left = differences.iter().filter(|difference| !is_meant(&difference.subject));
         left.map(ToString::to_string).chain(gone).collect()
     }
+}
+
+/// What installing leaves behind with Docker only: rows `requested` and `uv-locks` of the table.
+fn is_aside(subject: &str) -> bool {
+    let name = subject.rsplit('/').next().unwrap_or_default();
+    subject.ends_with(".dist-info/REQUESTED")
+        || name == ".lock"
+        || subject.starts_with("/tmp/uv-") && subject.strip_suffix(".lock").is_some()
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use tar::{EntryType, Header};
 
 use crate::Result;
 
+const REQUESTED: &[u8] = b".dist-info/REQUESTED,";
+
 /// What lies where: paths from the root, which is the empty path.
 pub(super) type Tree = BTreeMap<PathBuf, Node>;
 
@@ -175,7 +177,7 @@ impl Layer {
             self.removed.push(path.with_file_name(removed));
         } else {
             self.add_parents(&path)?;
-            let node = self.node(entry)?;
+            let node = self.node(entry, &path)?;
             self.tree.insert(path, node);
         }
         Ok(())
@@ -194,7 +196,7 @@ impl Layer {
         Ok(())
     }
 
-    fn node(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Node> {
+    fn node(&mut self, entry: &mut tar::Entry<'_, impl Read>, path: &Path) -> Result<Node> {
         let target = entry.link_name()?.map(Cow::into_owned).unwrap_or_default();
         let kind = match entry.header().entry_type() {
             EntryType::Link => {
@@ -203,7 +205,7 @@ impl Layer {
                 return Ok(linked.ok_or_else(missing)?.clone());
             }
             EntryType::Directory => Kind::Directory,
-            EntryType::Regular | EntryType::Continuous => content(entry)?,
+            EntryType::Regular | EntryType::Continuous => content(entry, path)?,
             EntryType::Symlink => Kind::Symlink(target),
             EntryType::Char => device("char", entry.header())?,
             EntryType::Block => device("block", entry.header())?,
@@ -240,9 +242,14 @@ fn device(kind: &'static str, header: &Header) -> Result<Kind> {
     Ok(Kind::Device(kind, number(header.device_major()?)?, number(header.device_minor()?)?))
 }
 
-fn content(entry: &mut impl Read) -> Result<Kind> {
+/// A file's content; of RECORD all but the line of REQUESTED (row `requested` of the table).
+fn content(entry: &mut impl Read, path: &Path) -> Result<Kind> {
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes)?;
+    if path.ends_with("RECORD") {
+        let is_kept = |line: &&[u8]| !line.windows(REQUESTED.len()).any(|window| window == REQUESTED);
+        bytes = bytes.split_inclusive(|byte| *byte == b'\n').filter(is_kept).collect::<Vec<_>>().concat();
+    }
     let mut digest = String::new();
     for byte in Sha256::digest(&bytes) {
         write!(digest, "{byte:02x}")?;

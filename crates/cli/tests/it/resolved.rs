@@ -79,7 +79,8 @@ impl Case {
     fn command(&self, requirements: &str, url: &str) -> Command {
         let _not_there_the_first_time = fs::remove_dir_all(self.project.path("out"));
         let mut command = self.project.resolving(requirements);
-        command.env("PIP_INDEX_URL", url).args(OUT);
+        // What was chosen before counts for an image of the same name.
+        command.env("PIP_INDEX_URL", url).args(["-t", "demo"]).args(OUT);
         command
     }
 

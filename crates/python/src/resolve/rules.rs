@@ -153,20 +153,21 @@ impl InstallRules {
         }
     }
 
-    /// Whether an installed package is preferred to newer ones. `requested` are the normalised names that are asked for.
-    fn prefers(&self, installed: &InstalledDistribution, requested: &BTreeSet<String>) -> bool {
+    /// Whether the newest version of a package is wanted, whichever is installed or was chosen before. `requested` are the
+    /// normalised names that are asked for.
+    pub(super) fn renews(&self, name: &str, requested: &BTreeSet<String>) -> bool {
         match &self.upgrade {
-            _ if self.reinstall => false,
-            Upgrade::No => true,
-            Upgrade::Requested => !requested.contains(&installed.name),
-            Upgrade::All => false,
-            Upgrade::Packages(names) => !names.contains(&installed.name),
+            _ if self.reinstall => true,
+            Upgrade::No => false,
+            Upgrade::Requested => requested.contains(name),
+            Upgrade::All => true,
+            Upgrade::Packages(names) => names.contains(name),
         }
     }
 
     /// The installed versions that are preferred, by name.
     pub(super) fn preferences(&self, requested: &BTreeSet<String>) -> BTreeMap<&str, &str> {
-        let preferred = self.installed.iter().filter(|installed| self.prefers(installed, requested));
+        let preferred = self.installed.iter().filter(|installed| !self.renews(&installed.name, requested));
         preferred.map(|installed| (installed.name.as_str(), installed.version.as_str())).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Which indexes to ask.
 
 use crate::requirements::RequirementOptions;
-use cartwheel_transfer::redact;
+use cartwheel_transfer::without_credentials;
 
 /// Where distributions come from, as pip's options and settings say it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl IndexSettings {
 
     /// What of it belongs to the question: what changes which distributions there are.
     pub(super) fn question(&self) -> String {
-        let urls: Vec<String> = self.urls().map(|url| redact(url)).collect();
+        let urls: Vec<String> = self.urls().map(|url| without_credentials(url)).collect();
         let kinds = (self.index_url.is_some(), self.extra_index_urls.len(), self.no_index, self.pre);
         format!("{} {} {} {} {}", kinds.0, kinds.1, kinds.2, kinds.3, urls.join(" "))
     }

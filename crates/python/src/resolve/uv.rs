@@ -191,8 +191,9 @@ impl<'a> Uv<'a> {
             command.env_remove("UV_INDEX").env("UV_EXTRA_INDEX_URL", settings.extra_index_urls.join(" "));
         }
         let mut find_links = settings.find_links.clone();
-        if self.request.rules.candidates().next().is_some() {
-            find_links.push(self.folder().join(INSTALLED).display().to_string());
+        let stand_ins = self.folder().join(INSTALLED);
+        if stand_ins.is_dir() {
+            find_links.push(stand_ins.display().to_string());
         }
         if !find_links.is_empty() {
             command.env("UV_FIND_LINKS", find_links.join(","));

@@ -151,8 +151,8 @@ fn quoted_field(quoted: &str) -> Option<(String, &str)> {
     }
 }
 
-/// Writes one row as Python's `csv` does: quoted only where it must be, ended with `\r\n`.
-pub(crate) fn write_row(fields: [&str; 3], text: &mut String) {
+/// Writes one row as Python's `csv` does: quoted only where it must be.
+pub(crate) fn write_row(fields: [&str; 3], end: &str, text: &mut String) {
     for (number, field) in fields.iter().enumerate() {
         if number > 0 {
             text.push(',');
@@ -165,7 +165,7 @@ pub(crate) fn write_row(fields: [&str; 3], text: &mut String) {
             text.push_str(field);
         }
     }
-    text.push_str("\r\n");
+    text.push_str(end);
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
     fn rows_survive_commas_and_quotes() {
         for path in ["a", "a,b", "a\"b", "\"", "a,\"b\",c", ""] {
             let mut text = String::new();
-            write_row([path, "sha256=x", "1"], &mut text);
+            write_row([path, "sha256=x", "1"], "\r\n", &mut text);
             let row =
                 RecordRow { path: path.to_owned(), digest: "sha256=x".to_owned(), size: "1".to_owned() };
             assert_eq!(parse(&text), Ok(vec![row]), "{text}");

@@ -42,7 +42,8 @@ fn system() -> Scheme {
 
 #[test]
 fn pip_flattens_a_target_and_keeps_its_record() {
-    let (places, rows, script, installer) = installed(&system().with_target("/t", Tool::Pip), Tool::Pip);
+    let (places, rows, script, installer) =
+        installed(&system().with_target("/t", Tool::default()), Tool::default());
     let expected =
         ["t/bin/co", "t/bin/tool", "t/dd/__init__.py", "t/etc/x.conf", "t/include/python/dd/h.h", "t/pl.py"];
     assert_eq!(places, expected);
@@ -76,7 +77,7 @@ fn uv_has_a_target_of_its_own() {
 
 #[test]
 fn prefix_and_user_are_trees_like_a_python() {
-    let (places, rows, script, _) = installed(&system().with_user("/root/.local"), Tool::Pip);
+    let (places, rows, script, _) = installed(&system().with_user("/root/.local"), Tool::default());
     let expected = [
         "root/.local/bin/co",
         "root/.local/bin/tool",
@@ -89,7 +90,7 @@ fn prefix_and_user_are_trees_like_a_python() {
     assert!(rows.contains(&"../../../include/python3.13/dd/h.h".to_owned()), "{rows:?}");
     assert!(script.starts_with("#!/usr/local/bin/python3.13\n"), "{script}");
     let venv = Scheme::for_venv("/venv", PythonVersion::new(3, 13));
-    let (places, _, script, _) = installed(&venv.with_prefix("/p"), Tool::Pip);
+    let (places, _, script, _) = installed(&venv.with_prefix("/p", Tool::default()), Tool::default());
     assert!(places.contains(&"p/include/site/python3.13/dd/h.h".to_owned()), "{places:?}");
     assert!(script.starts_with("#!/venv/bin/python\n"), "{script}");
 }
@@ -103,6 +104,6 @@ fn two_files_for_one_place_of_a_target_are_refused() {
     std::io::Write::write_all(&mut writer, &builder.build()).unwrap();
     let wheel = Wheel::open(writer.commit().unwrap().1, &builder.filename()).unwrap();
     let options = InstallOptions::default();
-    assert!(install(&wheel, &system().with_target("/t", Tool::Pip), &options).is_err());
+    assert!(install(&wheel, &system().with_target("/t", Tool::default()), &options).is_err());
     assert!(install(&wheel, &system(), &options).is_ok());
 }

@@ -16,16 +16,18 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --upgrade pip setuptools wheel
 
-# 3. Base Python packages: change with requirements.txt.
-COPY backend/requirements.txt backend/requirements-full.txt ./
+# 3. Base Python packages: change with requirements-base.txt.
+COPY backend/requirements-base.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    grep -v '^numpy' requirements.txt > base.txt && pip install -r base.txt && rm base.txt
+    pip install -r requirements-base.txt
 
 # 4. numpy: large, so on its own.
+COPY backend/requirements.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --constraint requirements.txt numpy
+    pip install -r requirements.txt
 
 # 5. sentence-transformers: the heaviest.
+COPY backend/requirements-full.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install -r requirements-full.txt
 
