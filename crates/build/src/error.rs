@@ -118,11 +118,11 @@ pub enum ErrorKind {
         /// Why.
         reason: String,
     },
-    /// A command is for another architecture than this machine's.
-    #[error("this machine runs no programs for `{architecture}`, and this step has to be run")]
-    ForeignArchitecture {
+    /// A command is for another platform than this machine's.
+    #[error("this machine runs no programs for `{platform}`, and this step has to be run")]
+    ForeignPlatform {
         /// Which one.
-        architecture: String,
+        platform: Platform,
     },
     /// A command asks for what the user has to allow.
     #[error("the step needs `{entitlement}`, which is not allowed")]
@@ -370,7 +370,7 @@ impl Error {
             ErrorKind::NoSandbox { .. } => {
                 "run as root, or let users make user namespaces; installs and copies need neither"
             }
-            ErrorKind::ForeignArchitecture { .. } => {
+            ErrorKind::ForeignPlatform { .. } => {
                 "register an emulator for it (binfmt_misc, qemu-user-static), or leave its platform out; installs and copies need none"
             }
             ErrorKind::NotAllowed { entitlement } => {

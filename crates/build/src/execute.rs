@@ -337,7 +337,7 @@ impl<'a> Engine<'a> {
         Ok(came)
     }
 
-    fn is_anew(&self, stage: &Stage) -> bool {
+    pub(crate) fn is_anew(&self, stage: &Stage) -> bool {
         match &self.options.no_cache {
             NoCache::None => false,
             NoCache::All => true,

@@ -98,7 +98,10 @@ pub use ground::Ground;
 pub use images::{
     ImageRecord, StoreWriter, find_image, forget_image, keep_image, keep_index, list_images, name_image,
 };
-pub use lower::{DockerfileSource, NamedContext, ProjectOptions, inherited, lower_dockerfile, lower_project};
+pub use lower::{
+    DockerfileSource, NamedContext, ProjectOptions, image_platform, inherited, lower_dockerfile,
+    lower_project,
+};
 pub use packages::{Epoch, Prepared, layer_of, tree_of};
 pub use plan::Plan;
 pub use progress::{Event, Outcome, Progress};

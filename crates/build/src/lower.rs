@@ -122,7 +122,7 @@ impl Lowering<'_> {
     }
 
     fn platform(&self, stage: &NeededStage) -> Platform {
-        platform(stage.platform.as_ref().unwrap_or(&self.options.platform))
+        image_platform(stage.platform.as_ref().unwrap_or(&self.options.platform))
     }
 
     fn graph(&self, needed: &[NeededStage]) -> Result<Graph> {
@@ -152,7 +152,7 @@ impl Lowering<'_> {
             if let (StageBase::Scratch, dockerfile::StageBase::Context(name)) = (&base, &stage.base) {
                 ops.insert(0, whole(name));
             }
-            let config = config::finished(&evaluated.config, &runtime);
+            let config = config::finished(&evaluated.config, &runtime, &self.platform(stage));
             let result = StageResult { config: config.clone(), author: evaluated.config.author.clone() };
             stages.push(Stage {
                 name: stage.name.clone(),
@@ -245,10 +245,11 @@ fn place(places: &BTreeMap<usize, usize>, index: usize) -> usize {
 }
 
 /// The same platform in the words of images.
-pub(crate) fn platform(platform: &dockerfile::Platform) -> Platform {
+pub fn image_platform(platform: &dockerfile::Platform) -> Platform {
     Platform {
         architecture: platform.architecture.clone(),
         os: platform.os.clone(),
+        os_version: Some(platform.os_version.clone()).filter(|version| !version.is_empty()),
         variant: Some(platform.variant.clone()).filter(|variant| !variant.is_empty()),
     }
 }

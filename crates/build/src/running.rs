@@ -135,12 +135,12 @@ impl<'a> Engine<'a> {
     /// Whether the user and the machine let this command run.
     fn may_run(&self, at: At<'_>, run: &Run) -> Result<()> {
         let options = &self.options.run;
-        let architecture = &at.stage.platform.architecture;
+        let platform = &at.stage.platform;
         if let Some(reason) = &options.impossible {
             return Err(ErrorKind::NoSandbox { reason: reason.clone() }.into());
         }
-        if !options.architectures.contains(architecture) {
-            return Err(ErrorKind::ForeignArchitecture { architecture: architecture.clone() }.into());
+        if platform.os != "linux" || !options.architectures.contains(&platform.architecture) {
+            return Err(ErrorKind::ForeignPlatform { platform: platform.clone() }.into());
         }
         let denied = [
             (run.insecure && !options.allowed.insecure, "security.insecure"),

@@ -15,6 +15,7 @@ pub(crate) use compose::{ComposeArguments, ComposeBuildArguments, ComposeCommand
 pub(crate) use run::{ContainerArguments, PullPolicy};
 
 use crate::outputs::{AnnotationSpec, OutputSpec};
+use crate::settings::platform;
 
 /// Builds container images for Python services: wheels become layers directly.
 #[derive(Debug, Parser)]
@@ -132,7 +133,7 @@ pub(crate) struct BuildArguments {
     pub(crate) build_contexts: Vec<KeyValue>,
 
     /// Platforms of the image, separated by commas [default: this machine's]; several make an image index
-    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',', value_parser = platform)]
     pub(crate) platforms: Vec<Platform>,
 
     /// Label of the image; may be given several times
@@ -246,7 +247,7 @@ pub(crate) struct CheckArguments {
     pub(crate) build_contexts: Vec<KeyValue>,
 
     /// Platform of the image [default: this machine's]
-    #[arg(long)]
+    #[arg(long, value_parser = platform)]
     pub(crate) platform: Option<Platform>,
 
     /// How to print what was found
@@ -459,7 +460,7 @@ pub(crate) struct PullArguments {
     pub(crate) reference: Reference,
 
     /// Platform of the image: linux/amd64 or linux/arm64 [default: this machine's]
-    #[arg(long)]
+    #[arg(long, value_parser = platform)]
     pub(crate) platform: Option<Platform>,
 
     /// Say nothing on the way
@@ -481,7 +482,7 @@ pub(crate) struct CopyArguments {
     pub(crate) destination: Location,
 
     /// Copy only the image for this platform, not the whole index
-    #[arg(long)]
+    #[arg(long, value_parser = platform)]
     pub(crate) platform: Option<Platform>,
 
     /// Print only the digest
@@ -565,7 +566,7 @@ pub(crate) struct InspectArguments {
     pub(crate) raw: bool,
 
     /// Platform of the image [default: this machine's]
-    #[arg(long)]
+    #[arg(long, value_parser = platform)]
     pub(crate) platform: Option<Platform>,
 }
 

@@ -220,9 +220,7 @@ fn annotation_key(key: &str, value: &str) -> Result<Annotation, String> {
 /// An annotation on what `kind` says: `index`, `manifest[linux/amd64]`, …
 fn annotation(kind: &str, key: &str, value: &str) -> Result<Annotation, String> {
     let (place, platform) = match kind.strip_suffix(']').and_then(|kind| kind.split_once('[')) {
-        Some((place, platform)) => {
-            (place, Some(platform.parse::<Platform>().map_err(|error| error.to_string())?))
-        }
+        Some((place, platform)) => (place, Some(crate::settings::platform(platform)?)),
         None => (kind, None),
     };
     let on = match place {

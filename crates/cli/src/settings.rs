@@ -61,6 +61,28 @@ impl Settings {
     }
 }
 
+/// A platform as users write it: what they leave out is this machine's.
+pub(crate) fn platform(text: &str) -> Result<Platform, String> {
+    let host = dockerfile_platform(&host_platform());
+    let found = cartwheel_dockerfile::Platform::parse(text, &host);
+    let found = found.map_err(|why| format!("{why} (`os/architecture[/variant]`, as `linux/arm64`)"))?;
+    match found.os_features.first() {
+        Some(feature) => Err(format!("`{feature}` is a feature of a system, which no image here can have")),
+        None => Ok(cartwheel_build::image_platform(&found.normalized())),
+    }
+}
+
+/// The same platform in the words of Dockerfiles.
+pub(crate) fn dockerfile_platform(platform: &Platform) -> cartwheel_dockerfile::Platform {
+    cartwheel_dockerfile::Platform {
+        os: platform.os.clone(),
+        architecture: platform.architecture.clone(),
+        os_version: platform.os_version.clone().unwrap_or_default(),
+        variant: platform.variant.clone().unwrap_or_default(),
+        ..cartwheel_dockerfile::Platform::default()
+    }
+}
+
 /// This machine's platform, which images are for unless the user says otherwise.
 pub(crate) fn host_platform() -> Platform {
     let architecture = match env::consts::ARCH {
@@ -68,7 +90,7 @@ pub(crate) fn host_platform() -> Platform {
         "aarch64" => "arm64",
         other => other,
     };
-    Platform { architecture: architecture.to_owned(), os: "linux".to_owned(), variant: None }
+    Platform { architecture: architecture.to_owned(), os: "linux".to_owned(), ..Platform::default() }
 }
 
 type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;

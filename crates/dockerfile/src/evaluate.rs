@@ -127,7 +127,8 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn new(table: &'a StageTable<'a>, mut config: StageConfig) -> Self {
         let Scope { env, args } = std::mem::take(&mut config.scope);
         config.on_build.clear();
-        if !config.env.iter().any(|(name, _)| name == "PATH") {
+        let is_windows = table.options.platform.os == "windows";
+        if !is_windows && !config.env.iter().any(|(name, _)| name == "PATH") {
             config.env.push(("PATH".to_owned(), DEFAULT_PATH.to_owned()));
         }
         if !config.working_dir.is_empty() {

@@ -150,6 +150,12 @@ impl Platform {
         }
     }
 
+    /// The same platform under the name that images and build arguments have for it: `linux/arm` is `linux/arm/v7`.
+    pub fn normalized(mut self) -> Self {
+        (self.architecture, self.variant) = normalize(&self.architecture, &self.variant);
+        self
+    }
+
     /// Without version and features: `linux/arm64/v8`.
     pub fn short(&self) -> String {
         let parts = [&self.os, &self.architecture, &self.variant];

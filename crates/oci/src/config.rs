@@ -24,6 +24,9 @@ pub struct ImageConfig {
     pub variant: Option<String>,
     /// `linux`.
     pub os: String,
+    /// The system's own version, which only Windows asks for.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
     /// What a container of the image is started with.
     #[serde(default)]
     pub config: RuntimeConfig,
@@ -111,6 +114,7 @@ impl ImageConfig {
         Platform {
             architecture: self.architecture.clone(),
             os: self.os.clone(),
+            os_version: self.os_version.clone(),
             variant: self.variant.clone(),
         }
     }

@@ -82,12 +82,15 @@ impl Descriptor {
 }
 
 /// An operating system and architecture, in Go's names (image spec, «Image Index»): `linux/arm64/v8`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
     /// `amd64`, `arm64`, …
     pub architecture: String,
     /// `linux`.
     pub os: String,
+    /// The system's own version, which only Windows asks for: `10.0.20348.1`.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
     /// `v8`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
@@ -96,7 +99,9 @@ pub struct Platform {
 impl Platform {
     /// Whether an image for `self` runs where `wanted` is asked for. arm64 is arm64/v8.
     pub fn satisfies(&self, wanted: &Self) -> bool {
-        self.os == wanted.os && self.architecture == wanted.architecture && self.level() == wanted.level()
+        let version = wanted.os_version.is_none() || self.os_version == wanted.os_version;
+        let is_same = self.os == wanted.os && self.architecture == wanted.architecture;
+        is_same && version && self.level() == wanted.level()
     }
 
     fn level(&self) -> Option<&str> {
@@ -107,32 +112,29 @@ impl Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
+        let version = self.os_version.as_ref().map(|version| format!("({version})")).unwrap_or_default();
+        write!(f, "{}{version}/{}", self.os, self.architecture)?;
         self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
     }
 }
 
+/// Reads the names of the specification; what users write besides them is for whoever asks the users.
 impl FromStr for Platform {
     type Err = ParsePlatformError;
 
     fn from_str(text: &str) -> Result<Self, ParsePlatformError> {
         let parts: Vec<&str> = text.split('/').collect();
+        let is_name = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let (os, architecture, variant) = match parts[..] {
             [os, architecture] => (os, architecture, None),
             [os, architecture, variant] => (os, architecture, Some(variant)),
             _ => return Err(ParsePlatformError { text: text.to_owned() }),
         };
-        if parts.iter().any(|part| part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-        {
+        if !parts.iter().all(is_name) {
             return Err(ParsePlatformError { text: text.to_owned() });
         }
-        // The names that `uname` and Docker's own normalisation accept beside Go's.
-        let architecture = match architecture.to_ascii_lowercase().as_str() {
-            "x86_64" | "x86-64" => "amd64".to_owned(),
-            "aarch64" => "arm64".to_owned(),
-            other => other.to_owned(),
-        };
-        Ok(Self { architecture, os: os.to_ascii_lowercase(), variant: variant.map(str::to_ascii_lowercase) })
+        let variant = variant.map(str::to_owned);
+        Ok(Self { architecture: architecture.to_owned(), os: os.to_owned(), os_version: None, variant })
     }
 }
 
@@ -148,8 +150,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn platforms_parse_as_docker_reads_them() {
-        let platform: Platform = "linux/aarch64".parse().unwrap();
+    fn platforms_are_what_they_satisfy() {
+        let platform: Platform = "linux/arm64".parse().unwrap();
         assert_eq!(platform.to_string(), "linux/arm64");
         assert!("linux/arm64/v8".parse::<Platform>().unwrap().satisfies(&platform));
         assert!(!"linux/arm64/v9".parse::<Platform>().unwrap().satisfies(&platform));

@@ -107,6 +107,7 @@ impl Image {
         let mut config = ImageConfig {
             architecture: platform.architecture.clone(),
             os: platform.os.clone(),
+            os_version: platform.os_version.clone(),
             variant: platform.variant.clone(),
             ..ImageConfig::default()
         };

@@ -185,7 +185,8 @@ impl ResolveRequest {
         let mut text = String::new();
         for line in &requirements.lines {
             let kind = if line.constraint { "-c" } else { "-r" };
-            let _infallible = write!(text, "{kind} {} {}", without_credentials(&line.text), line.hashes.join(" "));
+            let _infallible =
+                write!(text, "{kind} {} {}", without_credentials(&line.text), line.hashes.join(" "));
             text.push('\n');
         }
         let options = &requirements.options;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cartwheel_dockerfile::{Healthcheck, StageConfig};
-use cartwheel_oci::{ImageConfig, RuntimeConfig};
+use cartwheel_oci::{ImageConfig, Platform, RuntimeConfig};
 use serde_json::{Map, Value, json};
 
 /// What a stage that begins with an image of this config inherits.
@@ -35,7 +35,7 @@ pub fn inherited(image: &ImageConfig) -> StageConfig {
 }
 
 /// The config that a stage ends with, as an image has it. What `base` has beside the fields that instructions set is kept.
-pub(crate) fn finished(config: &StageConfig, base: &RuntimeConfig) -> RuntimeConfig {
+pub(crate) fn finished(config: &StageConfig, base: &RuntimeConfig, platform: &Platform) -> RuntimeConfig {
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let keys = |set: &std::collections::BTreeSet<String>| -> BTreeMap<String, Value> {
         set.iter().map(|key| (key.clone(), json!({}))).collect()
@@ -62,10 +62,15 @@ pub(crate) fn finished(config: &StageConfig, base: &RuntimeConfig) -> RuntimeCon
         env: Some(config.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         entrypoint: config.entrypoint.clone().filter(|words| !words.is_empty()),
         cmd: config.cmd.clone().filter(|words| !words.is_empty()),
-        working_dir: some(&config.working_dir),
+        working_dir: some(&native(&config.working_dir, platform)),
         labels: Some(config.labels.clone()).filter(|labels| !labels.is_empty()),
         other,
     }
+}
+
+/// A path as programs of the platform write it.
+fn native(path: &str, platform: &Platform) -> String {
+    if platform.os == "windows" { path.replace('/', "\\") } else { path.to_owned() }
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -124,6 +129,6 @@ mod tests {
     fn what_no_instruction_changes_is_kept() {
         let text = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{"User":"app","ExposedPorts":{"80/tcp":{}},"Env":["A=1","B=x=y"],"Entrypoint":["e"],"Cmd":["c"],"WorkingDir":"/w","Labels":{"l":"1"},"Volumes":{"/v":{}},"StopSignal":"SIGINT","Healthcheck":{"Test":["CMD","x"],"Interval":5,"Retries":3},"Shell":["/bin/bash","-c"],"OnBuild":["RUN x"],"ArgsEscaped":true,"Unknown":[1]}}"#;
         let image: ImageConfig = serde_json::from_str(text).unwrap();
-        assert_eq!(finished(&inherited(&image), &image.config), image.config);
+        assert_eq!(finished(&inherited(&image), &image.config, &image.platform()), image.config);
     }
 }

@@ -24,6 +24,7 @@ const PLACE: &str = "/run/cartwheel";
 /// A directory that outlives builds, while a command uses it.
 #[derive(Debug)]
 pub(super) struct Cache {
+    pub(super) name: String,
     pub(super) path: PathBuf,
     /// Says to others that it is in use.
     _lock: File,
@@ -38,6 +39,9 @@ pub(super) struct CacheAsked<'a> {
     pub(super) sharing: Sharing,
     /// Mode and owner of the directory when it is new.
     pub(super) access: FileAccess,
+    /// Whether it begins anew, whatever is in it: `--no-cache` empties the caches of the steps that it repeats, as
+    /// BuildKit does.
+    pub(super) anew: bool,
 }
 
 impl Cache {
@@ -60,9 +64,9 @@ impl Cache {
                 number += 1;
                 continue;
             }
-            if !path.is_dir() {
+            if asked.anew || !path.is_dir() {
                 lock.lock().map_err(failed())?;
-                make(&path, asked.access, &fill)?;
+                make(&path, asked, &fill)?;
             }
             match asked.sharing {
                 Sharing::Shared => lock.lock_shared().map_err(failed())?,
@@ -71,20 +75,24 @@ impl Cache {
             }
             // Whoever clears caches may have come between two locks.
             if path.is_dir() {
-                return Ok(Self { path, _lock: lock });
+                return Ok(Self { name: asked.name.to_owned(), path, _lock: lock });
             }
         }
     }
 }
 
 /// Makes the directory, unless it is there. It is there only when it is whole.
-fn make(path: &Path, access: FileAccess, fill: impl Fn(&Path) -> Result<()>) -> Result<()> {
-    if path.is_dir() {
+fn make(path: &Path, asked: CacheAsked<'_>, fill: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let CacheAsked { access, anew, .. } = asked;
+    if path.is_dir() && !anew {
         return Ok(());
     }
-    let new = path.with_extension("new");
-    if new.exists() {
-        fs::remove_dir_all(&new).map_err(Error::io("remove", &new))?;
+    let (new, old) = (path.with_extension("new"), path.with_extension("old"));
+    if path.is_dir() {
+        fs::rename(path, &old).map_err(Error::io("empty", path))?;
+    }
+    for left in [&new, &old].into_iter().filter(|left| left.exists()) {
+        fs::remove_dir_all(left).map_err(Error::io("remove", left))?;
     }
     fs::create_dir(&new).map_err(Error::io("create", &new))?;
     fill(&new)?;
@@ -120,7 +128,7 @@ impl Automatic {
             }
             let access = FileAccess { mode: None, uid: Some(owner.0), gid: Some(owner.1) };
             let name = format!("automatic {program} {}", owner.0);
-            let asked = CacheAsked { name: &name, sharing: Sharing::Shared, access };
+            let asked = CacheAsked { name: &name, sharing: Sharing::Shared, access, anew: false };
             let cache = Cache::open(store, asked, |_| Ok(()))?;
             automatic.add(program, cache);
             automatic.variables.push((variable, format!("{PLACE}/{program}")));
@@ -141,7 +149,7 @@ impl Automatic {
 
     fn add_apt(&mut self, store: &Store, removes_lists: bool) -> Result<()> {
         let access = FileAccess::default();
-        let asked = CacheAsked { name: "automatic apt", sharing: Sharing::Locked, access };
+        let asked = CacheAsked { name: "automatic apt", sharing: Sharing::Locked, access, anew: false };
         let cache = Cache::open(store, asked, |_| Ok(()))?;
         for name in ["lists/partial", "archives/partial", "kept"] {
             let path = cache.path.join(name);

@@ -97,7 +97,9 @@ impl Mounted {
                     let source = origin.write(engine.workshop.store, source, &folder)?;
                     mounted.bind(mount, source);
                 }
-                MountKind::Cache { .. } => mounted.cache(engine.workshop.store, mount, &origin)?,
+                MountKind::Cache { .. } => {
+                    mounted.cache(engine.workshop.store, mount, &origin, engine.is_anew(at.stage))?;
+                }
                 MountKind::Tmpfs { size } => mounted.mounts.push(Mount::Tmpfs {
                     target: mount.target.clone().into(),
                     size: *size,
@@ -142,10 +144,15 @@ impl Mounted {
         self.mounts.push(Mount::Bind { source, target, read_only: mount.read_only });
     }
 
-    fn cache(&mut self, store: &Store, mount: &Asked, origin: &Origin<'_, '_>) -> Result<()> {
+    fn cache(&mut self, store: &Store, mount: &Asked, origin: &Origin<'_, '_>, anew: bool) -> Result<()> {
         let MountKind::Cache { source, id, sharing, access, .. } = &mount.kind else { return Ok(()) };
         let name = cache_name(origin, store, (id, source, *access))?;
-        let asked = CacheAsked { name: &name, sharing: *sharing, access: *access };
+        // A command that has one cache in two places would wait for itself.
+        if let Some(open) = self.caches.iter().find(|cache| cache.name == name) {
+            self.bind(mount, open.path.clone());
+            return Ok(());
+        }
+        let asked = CacheAsked { name: &name, sharing: *sharing, access: *access, anew };
         let cache = Cache::open(store, asked, |folder| origin.write(store, source, folder).map(drop))?;
         self.bind(mount, cache.path.clone());
         self.caches.push(cache);

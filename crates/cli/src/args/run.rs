@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use cartwheel_oci::Platform;
 use clap::{Args, ValueEnum};
 
+use crate::settings::platform;
+
 /// Run a command in an image, here and now, without Docker.
 ///
 /// IMAGE is a name or sha256 digest in the local store, or anything else that `cartwheel copy` reads; one that is not there is
@@ -104,7 +106,7 @@ pub(crate) struct ContainerArguments {
     pub(crate) stop_signal: Option<String>,
 
     /// Platform of the image [default: this machine's]
-    #[arg(long)]
+    #[arg(long, value_parser = platform)]
     pub(crate) platform: Option<Platform>,
 
     /// Whether to ask the registry for the image

@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::args::{BuildArguments, Emit, ProgressMode, RegistryArguments};
 use crate::error::Failure;
 use crate::registries;
-use crate::settings::{self, Settings, host_platform};
+use crate::settings::{self, Settings, dockerfile_platform, host_platform};
 use crate::terminal;
 use output::{Output, Outputs, Shop};
 use source::Origin;
@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
     fn graph(&self, platform: &Platform, images: &Images<'_>) -> Result<Graph, Failure> {
         if let Some(dockerfile) = &self.origin.dockerfile {
             let mut dockerfile = dockerfile.clone();
-            dockerfile.options.platform = source::platform(platform);
+            dockerfile.options.platform = dockerfile_platform(platform);
             let config_of =
                 |reference: &_, platform: &_| Ok(images.open(reference, platform)?.config().clone());
             return Ok(lower_dockerfile(&dockerfile, &config_of)?);

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use cartwheel_build::{ContextTree, Images, inherited, read_ignore};
+use cartwheel_build::{ContextTree, Images, image_platform, inherited, read_ignore};
 use cartwheel_dockerfile::{
     ContextFile, EvaluateOptions, IgnoreFile, Lint, LintContext, LintOptions, NeededStage, Severity,
     StageBase, StageConfig, fix, lint, lint_rules,
@@ -26,7 +26,7 @@ use cartwheel_store::Store;
 use crate::args::{BuildArguments, Call, CheckArguments, CheckFormat, KeyValue};
 use crate::commands::build::source;
 use crate::error::Failure;
-use crate::settings::{Settings, host_platform};
+use crate::settings::{Settings, dockerfile_platform, host_platform};
 
 /// The longest file that is read for what it asks to be installed.
 const LONGEST: u64 = 1 << 18;
@@ -126,8 +126,8 @@ impl Session {
         let evaluate = EvaluateOptions {
             build_args: source::build_args(request.build_args, &settings),
             target: request.target.map(str::to_owned),
-            platform: source::platform(&platform),
-            build_platform: source::platform(&host_platform()),
+            platform: dockerfile_platform(&platform),
+            build_platform: dockerfile_platform(&host_platform()),
             contexts: request.build_contexts.iter().map(|context| context.key.clone()).collect(),
             triggers: BTreeMap::new(),
         };
@@ -163,14 +163,7 @@ impl Session {
     fn config(&self, stage: &NeededStage, images: &Images<'_>) -> Option<StageConfig> {
         match &stage.base {
             StageBase::Image(name) => {
-                let platform = stage.platform.as_ref().map_or_else(
-                    || self.platform.clone(),
-                    |platform| Platform {
-                        os: platform.os.clone(),
-                        architecture: platform.architecture.clone(),
-                        variant: Some(platform.variant.clone()).filter(|variant| !variant.is_empty()),
-                    },
-                );
+                let platform = stage.platform.as_ref().map_or_else(|| self.platform.clone(), image_platform);
                 Some(inherited(images.open(&name.parse().ok()?, &platform).ok()?.config()))
             }
             StageBase::Context(_) => None,

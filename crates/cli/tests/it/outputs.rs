@@ -221,6 +221,31 @@ fn layers_are_compressed_as_the_output_says() {
 }
 
 #[test]
+fn images_are_for_any_platform_that_needs_no_command() {
+    let project = project();
+    let config = |platform: &str| {
+        succeed(&project, &["--platform", platform, "-o", "type=oci,dest=one.tar"]);
+        let layout = layout(&project.path("one.tar"));
+        let platform = layout.images()[0].platform.clone().unwrap();
+        (Image::read(&layout, &layout.images()[0], &platform).unwrap().config().clone(), platform.to_string())
+    };
+    let (windows, named) = config("windows(10.0.1)/amd64");
+    assert_eq!(named, "windows(10.0.1)/amd64");
+    assert_eq!((windows.os.as_str(), windows.os_version.as_deref()), ("windows", Some("10.0.1")));
+    assert_eq!((windows.config.working_dir.as_deref(), windows.config.env("PATH")), (Some("\\"), None));
+    // What users write is read as Docker reads it.
+    for (written, meant) in
+        [("arm", "linux/arm/v7"), ("linux/aarch64/v8", "linux/arm64"), ("s390x", "linux/s390x")]
+    {
+        assert_eq!(config(written).1, meant);
+    }
+    project.write("context/Dockerfile", "FROM scratch\nRUN x\n");
+    refused(&project, &["--platform", "windows/amd64"], 1, "runs no programs for `windows/amd64`");
+    refused(&project, &["--platform", "linux/amd64/a/b"], 2, "more parts than");
+    refused(&project, &["--platform", "windows(1+f)/amd64"], 2, "`f` is a feature");
+}
+
+#[test]
 fn documents_are_annotated() {
     let project = project();
     let arguments = [

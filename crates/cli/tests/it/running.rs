@@ -155,6 +155,25 @@ fn mounts_show_contexts_stages_and_caches_and_leave_nothing() {
 
 #[test]
 #[ignore = "needs peers: cargo xtask test"]
+fn caches_begin_anew_with_the_steps_that_are_done_anew() {
+    // As in BuildKit. The second mount is the same cache: a command must not wait for itself.
+    let case = Commands::new(
+        "ARG NAME\nRUN --mount=type=cache,id=c,sharing=locked,target=/cache --mount=type=cache,id=c,sharing=locked,target=/same \
+         touch /cache/$NAME && echo seen $(ls /same) && false\n",
+    );
+    let seen = |name: &str, more: &[&str]| {
+        let name = format!("NAME={name}");
+        let message = case.failure(&[&["--build-arg", &name], more].concat());
+        message.lines().find_map(|line| line.split_once("| seen ")).unwrap().1.to_owned()
+    };
+    assert_eq!(seen("one", &[]), "one");
+    assert_eq!(seen("two", &[]), "one two");
+    assert_eq!(seen("three", &["--no-cache"]), "three");
+    assert_eq!(seen("four", &[]), "four three");
+}
+
+#[test]
+#[ignore = "needs peers: cargo xtask test"]
 fn caches_are_there_unasked_and_can_be_refused() {
     let case =
         Commands::new("RUN echo \"${PIP_CACHE_DIR-none}\" > /where; touch \"$PIP_CACHE_DIR/kept\" || true\n");

@@ -11,12 +11,11 @@ use cartwheel_build::{
     ProjectOptions, StandardInput, read_ignore,
 };
 use cartwheel_dockerfile::{Dockerfile, EvaluateOptions, SourceDateEpoch, source_date_epoch};
-use cartwheel_oci::Platform;
 use cartwheel_store::Store;
 
 use crate::args::{BuildArguments, ProjectArguments};
 use crate::error::Failure;
-use crate::settings::{self, Settings, host_platform};
+use crate::settings::{self, Settings, dockerfile_platform, host_platform};
 
 /// The base of a project that names none.
 const PROJECT_BASE: &str = "python:3.13-slim";
@@ -119,8 +118,8 @@ pub(crate) fn open(
     let options = EvaluateOptions {
         build_args,
         target: arguments.target.clone(),
-        platform: platform(&host_platform()),
-        build_platform: platform(&host_platform()),
+        platform: dockerfile_platform(&host_platform()),
+        build_platform: dockerfile_platform(&host_platform()),
         contexts: named.keys().cloned().collect::<BTreeSet<_>>(),
         ..EvaluateOptions::default()
     };
@@ -249,14 +248,4 @@ pub(crate) fn build_args(given: &[String], settings: &Settings) -> BTreeMap<Stri
         None => Some((text.to_owned(), settings.variables.get(text)?.clone())),
     };
     std::iter::once(EPOCH).chain(given.iter().map(String::as_str)).filter_map(pair).collect()
-}
-
-/// The same platform in the words of Dockerfiles.
-pub(crate) fn platform(platform: &Platform) -> cartwheel_dockerfile::Platform {
-    cartwheel_dockerfile::Platform {
-        os: platform.os.clone(),
-        architecture: platform.architecture.clone(),
-        variant: platform.variant.clone().unwrap_or_default(),
-        ..cartwheel_dockerfile::Platform::default()
-    }
 }

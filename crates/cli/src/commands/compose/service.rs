@@ -91,7 +91,8 @@ impl Wishes<'_> {
         let one: Vec<String> = service.platform.iter().chain(default).take(1).cloned().collect();
         let platforms = if build.platforms.is_empty() { &one } else { &build.platforms };
         let parse = |text: &String| {
-            text.parse().map_err(|error| wrong(build.place_of("platforms"), "platforms", &error))
+            let failed = |why| Failure::user(why).within(at(build.place_of("platforms"), "platforms"));
+            crate::settings::platform(text).map_err(failed)
         };
         platforms.iter().map(parse).collect()
     }
