@@ -16,6 +16,7 @@ use cartwheel_python::{
 use cartwheel_store::{Digest, Hasher};
 use cartwheel_transfer::without_credentials;
 
+use crate::bytecode::Compiling;
 use crate::error::{ErrorKind, Result};
 use crate::execute::{At, Done, Engine};
 use crate::graph::CopyFrom as GraphCopyFrom;
@@ -45,7 +46,9 @@ impl<'a> Engine<'a> {
         done: &[StageState<'a>],
     ) -> Result<Done> {
         let mounts = Mounts { run, engine: self };
-        let what = self.named(run, name_mounts(self, at, (run, from), done)?);
+        // Where nothing can be run, nothing is compiled.
+        let runs = self.can_run(&at.stage.platform).is_ok();
+        let what = self.named(run, name_mounts(self, at, (run, from), done)?, runs);
         self.cached(at, state, &what, |state| {
             let recognised = match recognised(run, state)? {
                 Ok(recognised) => recognised,
@@ -85,7 +88,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Names a command for the chain: its words, what it sees, and what is mounted. Credentials in URLs are no part of it.
-    fn named(&self, run: &Run, mounts: String) -> String {
+    fn named(&self, run: &Run, mounts: String, runs: bool) -> String {
         let mut hasher = Hasher::default();
         for (name, value) in &run.env {
             hasher.update(format!("{name}={}\n", without_credentials(value)).as_bytes());
@@ -109,6 +112,7 @@ impl<'a> Engine<'a> {
             places.join("\0"),
             format!("{} {}", index.no_index, index.pre),
             format!("{is_alone} {}", run.insecure),
+            format!("{runs}"),
             Digest::of(script.as_bytes()).to_string(),
             mounts,
         ]
@@ -133,7 +137,7 @@ impl<'a> Engine<'a> {
         };
         let below = state.below()?;
         let tool = tool(command.installer, &interpreter.scheme, below);
-        let own = seen_by(tool, interpreter.scheme, &command.python, below);
+        let own = seen_by(tool, interpreter.scheme.clone(), &command.python, below);
         if let Some(path) = settings_file(command, &own, mounts.run, state)? {
             return Ok(Err(format!("`{path}` may say more about it")));
         }
@@ -175,6 +179,11 @@ impl<'a> Engine<'a> {
         if let Some(name) = removed(command, &there, &resolution) {
             return Ok(Err(format!("it removes `{name}`, which the lockfile does not have")));
         }
+        let compiling = if command.bytecode {
+            self.compiling((state, &interpreter), &mounts.run.env)?
+        } else {
+            Compiling::default()
+        };
         let place = Place {
             below,
             scheme: &scheme,
@@ -182,6 +191,7 @@ impl<'a> Engine<'a> {
             epoch: self.options.epoch,
             budget: self.options.budget.saturating_sub(1),
             tool,
+            bytecode: compiling.identity.clone(),
         };
         let plan = plan_install(self.workshop.store, resolution.packages, &place);
         let satisfied =
@@ -190,7 +200,7 @@ impl<'a> Engine<'a> {
         if self.only_plan {
             return Ok(Ok(Installed { packed: PackRecord::default(), details }));
         }
-        Ok(Ok(Installed { packed: self.install(&plan, &place, &fetch)?, details }))
+        Ok(Ok(Installed { packed: self.install(&plan, &place, (&fetch, &compiling))?, details }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cartwheel_oci::{Image, RegistryClient};
+use cartwheel_oci::{Image, Layer, RegistryClient};
 use cartwheel_sandbox::Sandbox;
 use cartwheel_snapshot::{Marks, Shortfall, Snapshot, Snapshots};
 use cartwheel_store::{Key, Store};
@@ -11,6 +11,9 @@ use crate::error::Result;
 use crate::owner::{ProcessUser, process_user};
 use crate::scratch::Scratch;
 use crate::stage::StageState;
+
+/// Sees to it that the store has a layer's bytes.
+pub(crate) type Fetch<'f> = &'f (dyn Fn(&Layer) -> Result<()> + Sync);
 
 /// The root file system of a command and its user. The layers stay, and what the command writes is kept, while this value lives.
 #[derive(Debug)]
@@ -36,10 +39,20 @@ impl Container {
         Self::new(store, state, process_user(user, &|path| state.read(path))?)
     }
 
+    /// One of layers, for root.
+    pub(crate) fn of_layers(store: &Store, layers: &[Layer], fetch: Fetch<'_>) -> Result<Self> {
+        let user = ProcessUser { uid: 0, gid: 0, groups: vec![0], home: "/root".to_owned() };
+        Self::with(store, (layers, fetch), user)
+    }
+
     fn new(store: &Store, state: &StageState<'_>, user: ProcessUser) -> Result<Self> {
+        Self::with(store, (state.image.layers(), &|layer| state.fetch(layer)), user)
+    }
+
+    fn with(store: &Store, (layers, fetch): (&[Layer], Fetch<'_>), user: ProcessUser) -> Result<Self> {
         let snapshots = Snapshots::open(&store.root().join("snapshots"), marks())?;
-        let layers = snapshots.stack(state.image.layers(), |layer| {
-            state.fetch(layer)?;
+        let layers = snapshots.stack(layers, |layer| {
+            fetch(layer)?;
             Ok::<_, crate::Error>(store.expect_blob(layer.descriptor.digest)?)
         })?;
         let scratch = Scratch::new(store)?;

@@ -109,6 +109,14 @@ pub enum ErrorKind {
     /// A command could not be run.
     #[error(transparent)]
     Sandbox(cartwheel_sandbox::Error),
+    /// The stage's Python compiles no modules.
+    #[error("`{python}` of the stage does not compile modules: {said}")]
+    Compile {
+        /// The interpreter.
+        python: String,
+        /// What it said.
+        said: String,
+    },
     /// A layer could not be extracted, or what a command changed could not be read.
     #[error(transparent)]
     Snapshot(cartwheel_snapshot::Error),

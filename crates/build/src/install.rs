@@ -18,12 +18,14 @@ use cartwheel_python::{FetchEvent, FetchOptions, LockedWheel, PipScripts, Scheme
 use cartwheel_store::{Blob, Digest, Hasher, Key, Record, Store};
 use serde::{Deserialize, Serialize};
 
+use crate::bytecode::Compiler;
 use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::installed::Installed;
 use crate::pack::{Parcel, pack};
-use crate::packages::{Epoch, GENERATION, Prepared, identity, layer_of, parcels, removal_layer};
+use crate::packages::{Epoch, GENERATION, Prepared, identity, layer_with, parcels};
 use crate::progress::{Event, Outcome, Steps};
+use crate::removal::removal_layer;
 
 /// Installing what was resolved.
 #[derive(Debug)]
@@ -81,6 +83,8 @@ pub(crate) struct Place<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) budget: usize,
     pub(crate) tool: Tool,
+    /// Names what compiles the modules, if they are compiled and that is known.
+    pub(crate) bytecode: Option<String>,
 }
 
 /// Says which of the resolved wheels have to be installed over what is there, and whether that was done before.
@@ -100,6 +104,7 @@ pub(crate) fn plan_install(store: &Store, resolved: Vec<LockedWheel>, place: &Pl
     let key = Key::<PackRecord>::new()
         .with("below", dictates(place.below))
         .with("budget", place.budget)
+        .with("bytecode", place.bytecode.as_deref().unwrap_or("none"))
         .with("format", layer::FORMAT)
         .with("generation", GENERATION)
         .with("mtime", place.epoch.mtime())
@@ -167,6 +172,7 @@ pub(crate) struct Installer<'a> {
     pub(crate) fetch: &'a FetchOptions,
     pub(crate) epoch: Epoch,
     pub(crate) steps: &'a Steps<'a>,
+    pub(crate) compiler: Option<&'a Compiler<'a, 'a>>,
 }
 
 impl Installer<'_> {
@@ -198,7 +204,7 @@ impl Installer<'_> {
             return Ok(Vec::new());
         }
         let library = place.scheme.library().trim_start_matches('/');
-        let layer = removal_layer(self.store, &replaced, place.below, library)?;
+        let layer = removal_layer(self.store, &replaced, (place.below, library), place.tool)?;
         let created_by = format!("pip uninstall -y {} # cartwheel", plan.replaced.join(" "));
         Ok(vec![PackedLayer { layer, created_by }])
     }
@@ -280,7 +286,7 @@ impl Installer<'_> {
     /// The layer of a group. One that was made a moment ago in this build is found without a word.
     fn layer(&self, group: &[&Prepared], title: &str, ground: &Ground<'_>) -> Result<Layer> {
         let started = Instant::now();
-        let (layer, found) = layer_of(self.store, group, ground, self.epoch)?;
+        let (layer, found) = layer_with(self.store, group, (ground, self.epoch), self.compiler)?;
         if !found {
             let outcome = Outcome::Done(format!("{} bytes", layer.descriptor.size));
             self.steps.made();

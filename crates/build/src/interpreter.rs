@@ -25,6 +25,8 @@ pub(crate) const EXTRACT_VERSION: u32 = 2;
 /// A Python in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interpreter {
+    /// The program itself, behind all links.
+    pub(crate) executable: String,
     /// Where it looks for what is installed.
     pub(crate) scheme: Scheme,
     /// Which wheels it takes.
@@ -87,7 +89,7 @@ impl Interpreter {
             _ => return Err(ErrorKind::Platform { platform: config.platform() }.into()),
         };
         let libc = libc(below).ok_or(ErrorKind::UnknownLibc)?;
-        Ok(Self { scheme, target: Target { python: version, arch, libc } })
+        Ok(Self { executable: resolved.to_owned(), scheme, target: Target { python: version, arch, libc } })
     }
 
     /// The Python that a command means, whose variable `PATH` is `path`; or why that cannot be said.

@@ -30,6 +30,7 @@
 //! `cartwheel_python` says which wheels are meant and which files each becomes (it knows nothing of layers); `cartwheel_oci`
 //! writes layers (it knows nothing of Python). Between them, here: `interpreter` finds the Python, `installed` what is
 //! there already, [`Ground`] says where files really go, `pack` which wheels share a layer, `packages` turns one into the other.
+//! `bytecode` has the stage's own Python compile the modules.
 //!
 //! # Two ways to find a layer again
 //!
@@ -43,13 +44,13 @@
 //! | every operation | layer format, mtime, layer budget, the diff IDs of the base, the operations since, this operation: |
 //! | `COPY`, `ADD` | paths, modes and content of what is picked in a context (the chain of a stage or image that is copied from), sources, destination, `--chown`, `--chmod`, `--exclude`, the other flags |
 //! | `WORKDIR` | the path, the user |
-//! | `RUN` | words, script, working directory, user, the variables that it sees (without the credentials of URLs, without proxies), whether it has a network, the index settings without credentials, of each mount the target, and the content of those from a context, the chain of those from a stage or image |
+//! | `RUN` | words, script, working directory, user, the variables that it sees (without the credentials of URLs, without proxies), whether it has a network, whether anything can be run here, the index settings without credentials, of each mount the target, and the content of those from a context, the chain of those from a stage or image |
 //!
 //! | content key of | names |
 //! |---|---|
 //! | copied files | layer format, what was picked (content included), and of each entry of the tree: path, kind, mode, owner, mtime, link target |
-//! | an installation | layer format, generation (how a wheel becomes a tree), mtime, layer budget, the tool, the scheme, the wheels' digests in order (with the URL of those asked for by URL), the files that it removes, all links and directories below |
-//! | one layer of packages | layer format, generation, mtime, the wheels' digests in order, the places and generated content of their files, the modes of parent directories that the base dictates |
+//! | an installation | layer format, generation (how a wheel becomes a tree), mtime, layer budget, the tool, the scheme, what compiles (see `bytecode`), the wheels' digests in order (with the URL of those asked for by URL), the files that it removes, all links and directories below |
+//! | one layer of packages | layer format, generation, mtime, the wheels' digests in order, the places and generated content of their files, the modes of parent directories that the base dictates, the version of the Python that compiled them, if one did |
 //! | removed distributions | layer format, the removed paths |
 //!
 //! No key holds the digest of a base's manifest, a time stamp of a file, or a password. `--no-cache` passes over chain keys and kept
@@ -57,6 +58,7 @@
 #![forbid(unsafe_code)]
 
 mod base;
+mod bytecode;
 mod commands;
 mod container;
 mod context;
@@ -81,6 +83,7 @@ mod plan;
 mod progress;
 mod projects;
 mod recognise;
+mod removal;
 mod running;
 mod scratch;
 mod sources;

@@ -6,14 +6,14 @@ use cartwheel_oci::layer::{self, Content, ContentDigest, Encoding, Entry, LayerE
 use cartwheel_oci::{Descriptor, Layer, media_type};
 use cartwheel_python::{
     DirectUrl, FileDigest, InstallOptions, InstalledContent, InstalledFile, LockedWheel, Method, Scheme,
-    Tool, Wheel, WheelLocation, install,
+    Tool, Wheel, WheelLocation, compiled_path, install, modules, traced_path,
 };
 use cartwheel_store::{Blob, Digest, Key, Record, Store};
 use serde::{Deserialize, Serialize};
 
+use crate::bytecode::{Bytecode, Compiler};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ground::Ground;
-use crate::installed::Installed;
 use crate::pack::Parcel;
 use crate::stage::remember;
 
@@ -34,7 +34,19 @@ pub struct Prepared {
     name: String,
     identity: String,
     wheel: Wheel,
+    scheme: Scheme,
+    options: InstallOptions,
     files: Vec<InstalledFile>,
+}
+
+/// A module that can be compiled.
+pub(crate) struct Module<'a> {
+    /// Absolute in the image, without the leading slash.
+    pub(crate) path: &'a str,
+    /// Under which path it is compiled.
+    pub(crate) traced: String,
+    pub(crate) content: Content,
+    pub(crate) size: u64,
 }
 
 impl Prepared {
@@ -44,7 +56,33 @@ impl Prepared {
         // REQUESTED would make the layer depend on who asked for the package; see docs/wheels.md.
         let options = InstallOptions { direct_url: direct_url(locked), tool, ..InstallOptions::default() };
         let files = install(&wheel, scheme, &options)?;
-        Ok(Self { name: locked.name.clone(), identity: identity(locked), wheel, files })
+        let (name, identity, scheme) = (locked.name.clone(), identity(locked), scheme.clone());
+        Ok(Self { name, identity, wheel, scheme, options, files })
+    }
+
+    fn modules(&self) -> impl Iterator<Item = &InstalledFile> {
+        modules(&self.files, &self.scheme, self.options.tool)
+    }
+
+    /// What its modules compile to, and its files, among which RECORD says so.
+    fn compile(&self, compiler: &Compiler<'_, '_>) -> Result<(Bytecode, Vec<InstalledFile>)> {
+        let modules: Vec<Module<'_>> = self
+            .modules()
+            .map(|file| Module {
+                path: &file.path,
+                traced: traced_path(&file.path, &self.scheme),
+                content: content(self, file),
+                size: file.content.size(),
+            })
+            .collect();
+        let places = Placement(&[self]).digest();
+        let bytecode = compiler.wheel((&self.identity, places), self.options.tool, &modules)?;
+        let options = InstallOptions {
+            cache_tag: Some(compiler.cache_tag().to_owned()),
+            uncompiled: bytecode.failed.iter().cloned().collect(),
+            ..self.options.clone()
+        };
+        Ok((bytecode, install(&self.wheel, &self.scheme, &options)?))
     }
 
     /// What packing has to know.
@@ -109,39 +147,87 @@ fn same_content(wheel: &Prepared, path: &str, file: &InstalledFile) -> bool {
     same && other.executable == file.executable
 }
 
-/// Makes the layer of a group of wheels, or finds it; says whether it was found.
+/// Makes the layer of a group of wheels without bytecode, or finds it; says whether it was found.
 pub fn layer_of(
     store: &Store,
     group: &[&Prepared],
     ground: &Ground<'_>,
     epoch: Epoch,
 ) -> Result<(Layer, bool)> {
+    layer_with(store, group, (ground, epoch), None)
+}
+
+/// The same, with what the modules compile to. That is worked out only if the layer is not there.
+pub(crate) fn layer_with(
+    store: &Store,
+    group: &[&Prepared],
+    (ground, epoch): (&Ground<'_>, Epoch),
+    compiler: Option<&Compiler<'_, '_>>,
+) -> Result<(Layer, bool)> {
     let what = names(group);
-    let files = placed_files(group, ground)?;
     let key = Key::<LayerRecord>::new()
+        .with("bytecode", compiler.map_or("none".to_owned(), Compiler::identity))
         .with("format", layer::FORMAT)
         .with("generation", GENERATION)
         .with("mtime", epoch.mtime())
-        .with("parents", ground.fingerprint(files.keys().map(String::as_str)))
-        .with("scheme", Placement(group))
+        .with("parents", ground.fingerprint(places(group, ground, compiler)?.iter().map(String::as_str)))
+        .with("scheme", Placement(group).digest())
         .with("wheels", group.iter().map(|wheel| wheel.identity.as_str()).collect::<Vec<_>>().join("\n"));
-    find_or_make(store, &key, &what, || Ok((tree(files, &what, ground, epoch)?, Encoding::Spliced)))
+    find_or_make(store, &key, &what, || Ok((tree(group, ground, epoch, compiler)?, Encoding::Spliced)))
 }
 
-/// What the layer of a group of wheels will contain.
+/// What the layer of a group of wheels without bytecode will contain.
 pub fn tree_of(group: &[&Prepared], ground: &Ground<'_>, epoch: Epoch) -> Result<Tree> {
-    tree(placed_files(group, ground)?, &names(group), ground, epoch)
+    tree(group, ground, epoch, None)
 }
 
-fn tree(files: PlacedFiles<'_>, what: &str, ground: &Ground<'_>, epoch: Epoch) -> Result<Tree> {
+/// Of two files at one place the later wins; they have the same content, or the group would not be one.
+fn tree(
+    group: &[&Prepared],
+    ground: &Ground<'_>,
+    epoch: Epoch,
+    compiler: Option<&Compiler<'_, '_>>,
+) -> Result<Tree> {
+    let mut entries = BTreeMap::new();
+    for wheel in group {
+        let file = |file: &InstalledFile| (file.path.clone(), content(wheel, file), file.executable);
+        let Some(compiler) = compiler else {
+            add(&mut entries, wheel.files.iter().map(file), ground)?;
+            continue;
+        };
+        let (bytecode, files) = wheel.compile(compiler)?;
+        add(&mut entries, files.iter().map(file), ground)?;
+        add(&mut entries, bytecode.files.into_iter().map(|(path, content)| (path, content, false)), ground)?;
+    }
+    tree_from(entries, &names(group), ground, epoch)
+}
+
+/// A tree of files by their places, with the directories that must come along.
+pub(crate) fn tree_from(
+    entries: BTreeMap<String, Entry>,
+    what: &str,
+    ground: &Ground<'_>,
+    epoch: Epoch,
+) -> Result<Tree> {
     let mut tree = Tree::new();
-    for (place, (wheel, file)) in files {
-        let entry = Entry::file(content(wheel, file), file.executable).with_mtime(epoch.mtime());
+    for (place, entry) in entries {
         let refused = |source| ErrorKind::Tree { what: what.to_owned(), source };
-        tree.insert(place, entry).map_err(refused)?;
+        tree.insert(place, entry.with_mtime(epoch.mtime())).map_err(refused)?;
     }
     ground.add_parents(&mut tree);
     Ok(tree)
+}
+
+/// Adds files, given by path, content and whether they can be executed, at their places.
+pub(crate) fn add(
+    entries: &mut BTreeMap<String, Entry>,
+    files: impl Iterator<Item = (String, Content, bool)>,
+    ground: &Ground<'_>,
+) -> Result<()> {
+    for (path, content, executable) in files {
+        entries.insert(ground.place(&path)?, Entry::file(content, executable));
+    }
+    Ok(())
 }
 
 fn names(group: &[&Prepared]) -> String {
@@ -149,7 +235,7 @@ fn names(group: &[&Prepared]) -> String {
 }
 
 /// The version of how a wheel becomes a tree; a change of [`install`] or of this file changes it.
-pub(crate) const GENERATION: u32 = 2;
+pub(crate) const GENERATION: u32 = 3;
 
 /// When files of ours were last changed, and images made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,8 +259,8 @@ impl Epoch {
 /// Where each file of the wheels goes, in a form for the key: the library and script directories are in every path.
 struct Placement<'a>(&'a [&'a Prepared]);
 
-impl std::fmt::Display for Placement<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Placement<'_> {
+    fn digest(&self) -> Digest {
         let mut hasher = cartwheel_store::Hasher::default();
         for file in self.0.iter().flat_map(|wheel| &wheel.files) {
             hasher.update(file.path.as_bytes());
@@ -183,22 +269,26 @@ impl std::fmt::Display for Placement<'_> {
                 hasher.update(bytes);
             }
         }
-        hasher.finish().fmt(f)
+        hasher.finish()
     }
 }
 
-type PlacedFiles<'a> = BTreeMap<String, (&'a Prepared, &'a InstalledFile)>;
-
-/// The files of a group by place. Of two at one place the later wins; they have the same content, or the group would not
-/// be one.
-fn placed_files<'a>(group: &[&'a Prepared], ground: &Ground<'_>) -> Result<PlacedFiles<'a>> {
-    let mut files = BTreeMap::new();
+/// Where the files of a group go, and what their modules compile to.
+fn places(
+    group: &[&Prepared],
+    ground: &Ground<'_>,
+    compiler: Option<&Compiler<'_, '_>>,
+) -> Result<BTreeSet<String>> {
+    let mut places = BTreeSet::new();
     for wheel in group {
         for file in &wheel.files {
-            files.insert(ground.place(&file.path)?, (*wheel, file));
+            places.insert(ground.place(&file.path)?);
+        }
+        for module in compiler.into_iter().flat_map(|_| wheel.modules()) {
+            places.insert(ground.place(&compiled_path(&module.path, ""))?);
         }
     }
-    Ok(files)
+    Ok(places)
 }
 
 fn content(wheel: &Prepared, file: &InstalledFile) -> Content {
@@ -266,47 +356,4 @@ pub(crate) fn make(store: &Store, what: &str, tree: &Tree, encoding: Encoding) -
     let layer = Layer { descriptor, diff_id: written.diff_id };
     remember(store, &layer, tree)?;
     Ok(layer)
-}
-
-/// The layer that removes distributions of the base which are replaced: whiteouts for their files, and for directories that
-/// hold nothing else.
-pub(crate) fn removal_layer(
-    store: &Store,
-    replaced: &[&Installed],
-    below: &cartwheel_oci::Below,
-    library: &str,
-) -> Result<Layer> {
-    let files: BTreeSet<&str> =
-        replaced.iter().flat_map(|installed| &installed.files).map(String::as_str).collect();
-    let there = files.iter().filter(|path| below.get(path).is_some());
-    let removed: BTreeSet<&str> = there.map(|path| emptied(path, &files, below, library)).collect();
-    let key = Key::<LayerRecord>::new()
-        .with("format", layer::FORMAT)
-        .with("whiteouts", removed.iter().copied().collect::<Vec<_>>().join("\n"));
-    let (layer, _) = find_or_make(store, &key, "removed distributions", || {
-        let mut tree = Tree::new();
-        let what = "removed distributions".to_owned();
-        for path in removed {
-            tree.remove_below(path).map_err(|source| ErrorKind::Tree { what: what.clone(), source })?;
-        }
-        Ground::new(below, &[], layer::FIXED_TIME)?.add_parents(&mut tree);
-        Ok((tree, Encoding::Spliced))
-    })?;
-    Ok(layer)
-}
-
-/// The outermost directory above `path`, inside the library, that holds only `files`; or `path` itself.
-fn emptied<'p>(
-    path: &'p str,
-    files: &BTreeSet<&str>,
-    below: &cartwheel_oci::Below,
-    library: &str,
-) -> &'p str {
-    let inside = |folder: &str| folder.strip_prefix(library).is_some_and(|rest| rest.starts_with('/'));
-    let only_ours = |folder: &str| {
-        let mut leaves = below.children(folder).filter(|(_, node)| !node.is_directory());
-        leaves.all(|(child, _)| files.contains(child))
-    };
-    let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
-    folders.filter(|folder| inside(folder)).find(|folder| only_ours(folder)).unwrap_or(path)
 }

@@ -8,6 +8,7 @@ use cartwheel_python::{
 use cartwheel_store::{Key, Record};
 use serde::{Deserialize, Serialize};
 
+use crate::bytecode::Compiling;
 use crate::context::ContextKind;
 use crate::copy::Destination;
 use crate::error::{ErrorKind, Result};
@@ -44,6 +45,8 @@ impl<'a> Engine<'a> {
             installed.contains_key(name) || resolution.packages.iter().any(|wheel| wheel.name == name)
         };
         self.check_command(state, &has)?;
+        let environment = state.image.config().config.variables();
+        let compiling = self.compiling((state, &interpreter), &environment)?;
         let place = Place {
             below: state.below()?,
             scheme: &interpreter.scheme,
@@ -51,12 +54,14 @@ impl<'a> Engine<'a> {
             epoch: self.options.epoch,
             budget: self.options.budget.saturating_sub(1),
             tool: Tool::default(),
+            bytecode: compiling.identity.clone(),
         };
         let plan = plan_install(self.workshop.store, resolution.packages, &place);
         if self.only_plan {
             return Ok(planned(&plan));
         }
-        let packed = self.install(&plan, &place, &fetch)?;
+        let packed = self.install(&plan, &place, (&fetch, &compiling))?;
+        drop(compiling);
         state.push_all(&packed, &op.created_by)?;
         Ok(Done::new(StepState::Spliced))
     }
@@ -66,15 +71,21 @@ impl<'a> Engine<'a> {
         &self,
         plan: &InstallPlan,
         place: &Place<'_>,
-        fetch: &FetchOptions,
+        (fetch, compiling): (&FetchOptions, &Compiling<'_, 'a>),
     ) -> Result<PackRecord> {
-        let installer =
-            Installer { store: self.workshop.store, fetch, epoch: self.options.epoch, steps: self.steps };
+        let installer = Installer {
+            store: self.workshop.store,
+            fetch,
+            epoch: self.options.epoch,
+            steps: self.steps,
+            compiler: compiling.compiler.as_ref(),
+        };
         if plan.packed.is_some() {
             let name = format!("install {} packages", plan.wheels.len());
             self.steps.timed(&name, || Ok(((), Outcome::Cached)))?;
         }
-        let packed = installer.run(plan, place)?;
+        let mut packed = installer.run(plan, place)?;
+        packed.warnings.extend(compiling.warning.clone().filter(|_| !plan.wheels.is_empty()));
         packed.warnings.iter().for_each(|warning| self.steps.warn(warning.clone()));
         Ok(packed)
     }

@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use cartwheel_dockerfile as dockerfile;
 use cartwheel_dockerfile::Run;
+use cartwheel_oci::Platform;
 use cartwheel_oci::layer::Encoding;
 use cartwheel_sandbox::{Cancel, Exit, Network, Sandbox, Ulimit};
 
@@ -132,16 +133,22 @@ impl<'a> Engine<'a> {
         Ok((made, Done::new(StepState::Sandbox)))
     }
 
-    /// Whether the user and the machine let this command run.
-    fn may_run(&self, at: At<'_>, run: &Run) -> Result<()> {
+    /// Whether this machine runs programs for the platform.
+    pub(crate) fn can_run(&self, platform: &Platform) -> Result<()> {
         let options = &self.options.run;
-        let platform = &at.stage.platform;
         if let Some(reason) = &options.impossible {
             return Err(ErrorKind::NoSandbox { reason: reason.clone() }.into());
         }
         if platform.os != "linux" || !options.architectures.contains(&platform.architecture) {
             return Err(ErrorKind::ForeignPlatform { platform: platform.clone() }.into());
         }
+        Ok(())
+    }
+
+    /// Whether the user and the machine let this command run.
+    fn may_run(&self, at: At<'_>, run: &Run) -> Result<()> {
+        let options = &self.options.run;
+        self.can_run(&at.stage.platform)?;
         let denied = [
             (run.insecure && !options.allowed.insecure, "security.insecure"),
             (run.network == dockerfile::Network::Host && !options.allowed.host_network, "network.host"),

@@ -151,6 +151,7 @@ impl Platform {
     }
 
     /// The same platform under the name that images and build arguments have for it: `linux/arm` is `linux/arm/v7`.
+    #[must_use]
     pub fn normalized(mut self) -> Self {
         (self.architecture, self.variant) = normalize(&self.architecture, &self.variant);
         self

@@ -71,6 +71,12 @@ pub struct RuntimeConfig {
 }
 
 impl RuntimeConfig {
+    /// The environment variables, in order.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let pairs = self.env.iter().flatten().filter_map(|line| line.split_once('='));
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     /// The value of an environment variable.
     pub fn env(&self, name: &str) -> Option<&str> {
         let pairs = self.env.as_deref().unwrap_or_default().iter().filter_map(|line| line.split_once('='));

@@ -7,12 +7,13 @@
 //!
 //! INSTALLER says `pip`, although it was not: `pip uninstall` and image scanners act on it, and an image must not
 //! behave differently because it was built faster. Bytecode (step 2.e) is made by the target's own interpreter, in
-//! another place.
+//! another place; here it is only listed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cartwheel_store::Digest;
 
+use crate::bytecode::compiled_path;
 use crate::error::Result;
 use crate::scheme::{PipScripts, Scheme, Tool};
 use crate::wheel::{
@@ -52,6 +53,16 @@ pub enum InstalledContent {
     },
 }
 
+impl InstalledContent {
+    /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Generated(bytes) => bytes.len() as u64,
+            Self::Member { size, .. } => *size,
+        }
+    }
+}
+
 /// What can be chosen about an installation.
 #[derive(Debug, Clone, Default)]
 pub struct InstallOptions {
@@ -63,6 +74,10 @@ pub struct InstallOptions {
     pub direct_url: Option<DirectUrl>,
     /// Whether RECORD's digests and sizes are believed.
     pub record: RecordCheck,
+    /// The interpreter's cache tag, if modules were compiled: what pip compiled it lists in RECORD.
+    pub cache_tag: Option<String>,
+    /// Which of the installed modules could not be compiled, by their paths in the image.
+    pub uncompiled: BTreeSet<String>,
 }
 
 /// Whether files must be what RECORD says.
@@ -188,22 +203,28 @@ impl<'a> Installation<'a> {
         self.add_entry_points();
         self.add_notes();
         self.check_places()?;
+        self.list_bytecode();
         // 2.d: RECORD, with what is installed now.
         self.add_record();
         self.flatten()
     }
 
-    /// What pip does last with `--target`: it moves what lies in `lib/python` to the directory itself.
-    fn flatten(self) -> Result<Vec<InstalledFile>, Refusal> {
-        let Some(target) = &self.scheme.flattened else { return Ok(self.files.into_values().collect()) };
+    /// Where a file lies in the end.
+    fn flat_path(&self, path: &str) -> String {
         let place = |path: &str| path.trim_start_matches('/').to_owned();
-        let (library, target) = (format!("{}/", place(self.library)), place(target));
+        let library = format!("{}/", place(self.library));
+        match (&self.scheme.flattened, path.strip_prefix(&library)) {
+            (Some(target), Some(rest)) => place(&format!("{}/{rest}", place(target))),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// What pip does last with `--target`: it moves what lies in `lib/python` to the directory itself.
+    fn flatten(mut self) -> Result<Vec<InstalledFile>, Refusal> {
+        let unmoved = std::mem::take(&mut self.files);
         let mut files = BTreeMap::new();
-        for file in self.files.into_values() {
-            let path = match file.path.strip_prefix(&library) {
-                Some(rest) => place(&format!("{target}/{rest}")),
-                None => file.path.clone(),
-            };
+        for file in unmoved.into_values() {
+            let path = self.flat_path(&file.path);
             // What of two files pip keeps depends on the order in which the disk lists them.
             if files.insert(path.clone(), InstalledFile { path: path.clone(), ..file }).is_some() {
                 return Err(Defect::PlaceConflict { path: path.clone() }.at(&path));
@@ -359,6 +380,19 @@ impl<'a> Installation<'a> {
         }
     }
 
+    /// The rows of compiled modules, without digests as pip has them. uv does not list them.
+    fn list_bytecode(&mut self) {
+        let Some(tag) = self.options.cache_tag.as_ref().filter(|_| self.options.tool != Tool::Uv) else {
+            return;
+        };
+        let is_compiled = |path: &&String| {
+            path.strip_suffix(".py").is_some() && !self.options.uncompiled.contains(&self.flat_path(path))
+        };
+        let row = |path: &String| (record_path(&compiled_path(path, tag), self.library), Default::default());
+        let rows: Vec<_> = self.files.keys().filter(is_compiled).map(row).collect();
+        self.record.extend(rows);
+    }
+
     fn add_generated(&mut self, place: &str, executable: bool, bytes: Vec<u8>) {
         let row = (FileDigest::of(&bytes).to_string(), bytes.len().to_string());
         self.record.insert(record_path(place, self.library), row);
@@ -401,7 +435,7 @@ fn is_script(name: &str) -> bool {
 }
 
 /// `path` seen from `library`, as RECORD has it: `../../../bin/x`.
-fn record_path(path: &str, library: &str) -> String {
+pub(crate) fn record_path(path: &str, library: &str) -> String {
     let parts = |path: &'_ str| -> Vec<String> {
         path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
     };

@@ -9,6 +9,7 @@
 //! back a [`Resolution`]; [`fetch()`] brings its wheels into the store.
 #![forbid(unsafe_code)]
 
+mod bytecode;
 mod error;
 mod fetch;
 mod install;
@@ -24,6 +25,7 @@ mod tag;
 mod url;
 mod wheel;
 
+pub use bytecode::{compiled_header, compiled_path, modules, traced_path};
 pub use cartwheel_transfer::{Patience, redact};
 pub use error::{Error, ErrorKind, Result};
 pub use fetch::{Credentials, FetchError, FetchEvent, FetchOptions, fetch};

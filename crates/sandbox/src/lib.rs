@@ -65,6 +65,6 @@ pub use keeper::entry;
 pub use limits::Ulimit;
 pub use overlay::overlay_is_user;
 pub use privileges::Capabilities;
-pub use run::{Cancel, run, run_attended};
+pub use run::{Cancel, run, run_attended, run_fed};
 pub use sandbox::{Exit, Mount, Network, Sandbox, Stdio, Stream};
 pub use user_namespace::{UserNamespace, enter_user_namespace};

@@ -46,7 +46,17 @@ impl AsFd for Cancel {
 /// Its output comes in the order in which it was written, as far as two streams have one. If the program that calls
 /// this dies meanwhile, in whatever way, so does everything in the sandbox.
 pub fn run(sandbox: &Sandbox, cancel: &Cancel, output: &mut dyn FnMut(Stream, &[u8])) -> Result<Exit> {
-    run_told(sandbox, Told::Cancel(cancel), output)
+    run_told(sandbox, Told::Cancel(cancel), None, output)
+}
+
+/// The same for a process that reads `input`: a file, or the end of a pipe that somebody writes to meanwhile.
+pub fn run_fed(
+    sandbox: &Sandbox,
+    input: OwnedFd,
+    cancel: &Cancel,
+    output: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Exit> {
+    run_told(sandbox, Told::Cancel(cancel), Some(input), output)
 }
 
 /// The same for a process that somebody sits before: it is told of signals and of the size of the window.
@@ -55,12 +65,18 @@ pub fn run_attended(
     control: &Control,
     output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Exit> {
-    run_told(sandbox, Told::Control(control), output)
+    run_told(sandbox, Told::Control(control), None, output)
 }
 
-fn run_told(sandbox: &Sandbox, told: Told<'_>, output: &mut dyn FnMut(Stream, &[u8])) -> Result<Exit> {
+fn run_told(
+    sandbox: &Sandbox,
+    told: Told<'_>,
+    fed: Option<OwnedFd>,
+    output: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Exit> {
     let line = wire::line(sandbox).map_err(Error::io("describe", &sandbox.upper))?;
     let (stdin, ours) = io::pipe().map_err(Error::io("make", "a pipe"))?;
+    let stdin = fed.unwrap_or(stdin.into());
     let (source, sink) = input(sandbox, ours.into()).map_err(Error::io("open", "the standard input"))?;
     let (socket, theirs) = UnixStream::pair().map_err(Error::io("make", "a socket"))?;
     let mut child = start(sandbox, theirs).map_err(Error::io("start", &sandbox.keeper))?;

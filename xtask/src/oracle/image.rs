@@ -242,13 +242,19 @@ fn device(kind: &'static str, header: &Header) -> Result<Kind> {
     Ok(Kind::Device(kind, number(header.device_major()?)?, number(header.device_minor()?)?))
 }
 
-/// A file's content; of RECORD all but the line of REQUESTED (row `requested` of the table).
+/// A file's content; of RECORD all but the line of REQUESTED (row `requested` of the table), of a compiled module all but
+/// the time of its source (row `times`).
 fn content(entry: &mut impl Read, path: &Path) -> Result<Kind> {
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes)?;
     if path.ends_with("RECORD") {
         let is_kept = |line: &&[u8]| !line.windows(REQUESTED.len()).any(|window| window == REQUESTED);
         bytes = bytes.split_inclusive(|byte| *byte == b'\n').filter(is_kept).collect::<Vec<_>>().concat();
+    }
+    if path.extension().is_some_and(|extension| extension == "pyc")
+        && let Some(time) = bytes.get_mut(8..12)
+    {
+        time.fill(0);
     }
     let mut digest = String::new();
     for byte in Sha256::digest(&bytes) {

@@ -125,4 +125,21 @@ package("nu", "2.0", python=">=3.14")
 package("xi", "1.0", requires=["omicron==1.0; python_version >= '3.9'"])
 for version in ("1.0", "1.1"):
     package("omicron", version)
+wheel(
+    "rho",
+    "1.0",
+    {
+        "rho/__init__.py": "def f():\n    'Says.'\n    return {1, 2, 'x'} | frozenset(('a', 'b'))\n",
+        "rho/empty.py": "",
+        "rho/large.py": "".join(f"def f{n}(x):\n    return x in {{{n}, None, 'a{n}'}}\n" for n in range(30_000)),
+        "rho/latin.py": "# coding: latin-1\nx = '\xe9'\n".encode("latin-1"),
+        "rho/not_utf8.py": b"x = '\xe9'\n",
+        "rho/null.py": b"x = 1\0\n",
+        "rho/warns.py": "x = '\\d'\n",
+        "rho/deep.py": "x = " + "(" * 300 + "1" + ")" * 300 + "\n",
+        "rho/dotted.name.py": "x = 1\n",
+        "rho-1.0.data/scripts/rho-tool.py": "#!python\nprint(1)\n",
+        "rho-1.0.data/data/share/rho/plugin.py": "x = 1\n",
+    },
+)
 package("pi_old", "1.0", requires=["alpha<2"])
