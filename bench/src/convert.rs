@@ -73,6 +73,7 @@ fn locked(path: &std::path::Path) -> LockedWheel {
         size: None,
         digest: Digest::of(filename.as_bytes()),
         direct: false,
+        direct_url: None,
         filename,
     }
 }

@@ -1,4 +1,4 @@
-"""Lays out wheels as a static package index (PEP 503, with the metadata of PEP 658): index.py INDEX WHEEL..."""
+"""Lays out wheels and sources as a static package index (PEP 503, with the metadata of PEP 658): index.py INDEX FILE..."""
 
 import hashlib
 import os
@@ -19,6 +19,10 @@ def add(index, wheel):
     os.makedirs(folder, exist_ok=True)
     copy = os.path.join(folder, name)
     os.symlink(os.path.abspath(wheel), copy)
+    if not name.endswith(".whl"):
+        with open(os.path.join(folder, "index.html"), "a") as page:
+            page.write(f'<a href="{name}#sha256={digest(wheel)}">{name}</a><br>\n')
+        return
     with zipfile.ZipFile(wheel) as archive:
         member = next(n for n in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n))
         metadata = archive.read(member)

@@ -8,15 +8,18 @@ use crate::{Result, command, files};
 /// Writes the pages.
 const PAGES: &str = include_str!("index.py");
 
-/// Lays the wheels out below `folder`, which is made, and serves them for as long as this program runs; returns the URL.
+/// Lays the distributions out below `folder`, which is made, and serves them for as long as this program runs; returns the URL.
 pub(crate) fn serve(wheels: &[PathBuf], folder: &Path) -> Result<String> {
     command::quiet(Command::new("python3").args(["-c", PAGES]).arg(folder).args(wheels))?;
     Ok(format!("http://{}/", files::serve(folder.to_owned())?))
 }
 
-/// The wheels in a folder.
-pub(crate) fn wheels(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The distributions in a folder: wheels, and sources in `.tar.gz`.
+pub(crate) fn distributions(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     let paths = entries.into_iter().map(|entry| entry.path());
-    Ok(paths.filter(|path| path.extension().is_some_and(|extension| extension == "whl")).collect())
+    let is_one = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| ["whl", "gz"].iter().any(|it| extension == *it))
+    };
+    Ok(paths.filter(is_one).collect())
 }

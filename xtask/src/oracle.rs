@@ -110,7 +110,7 @@ fn prepare(project: &Project, paths: &[&str]) -> Result<(Vec<Case>, Scratch)> {
     let address = files::serve(scratch.0.join(case::CASES))?;
     let wheels = scratch.0.join("wheelhouse");
     command::quiet(Command::new("python3").args(["-c", WHEELHOUSE]).arg(&wheels))?;
-    let index = index::serve(&index::wheels(&wheels)?, &scratch.0.join("index"))?;
+    let index = index::serve(&index::distributions(&wheels)?, &scratch.0.join("index"))?;
     for case in &mut cases {
         case.serve_at(&address, &index);
     }

@@ -301,6 +301,11 @@ fn known(store: &Store, state: &StageState<'_>, interpreter: &Interpreter) -> Re
     Ok(store.get(&key).map(|build| build.identity()))
 }
 
+/// Names a stage's interpreter by the layers that it is in.
+pub(crate) fn interpreter_key(interpreter: &Interpreter, state: &StageState<'_>) -> Result<Digest> {
+    Ok(key_of(&interpreter.executable, &layers_of(interpreter, state)?).digest())
+}
+
 fn key_of(executable: &str, layers: &[Layer]) -> Key<PythonBuild> {
     let mut hasher = Hasher::default();
     for layer in layers {

@@ -4,13 +4,14 @@
 //! files that it names are read from the stage or from what is mounted, and what is installed below counts.
 
 mod asked;
+mod building;
 mod place;
 mod understood;
 
 use std::path::PathBuf;
 
 use cartwheel_dockerfile::{Network, Run};
-use cartwheel_python::{InstallRules, ResolveRequest};
+use cartwheel_python::{InstallRules, ResolveRequest, ResolveSource};
 use cartwheel_store::{Digest, Hasher};
 use cartwheel_transfer::without_credentials;
 
@@ -23,11 +24,12 @@ use crate::installed::installed;
 use crate::interpreter::Interpreter;
 use crate::plan::StepState;
 use crate::projects::planned;
-use crate::recognise::{Asked, Destination, InstallCommand};
+use crate::recognise::{Asked, Destination, InstallCommand, Installer};
 use crate::running::name_mounts;
 use crate::scratch::Scratch;
 use crate::stage::StageState;
 use asked::{Mounts, asked};
+use building::{builds, must_build, to_build};
 use place::{beyond, distributions, library, removed, scheme, seen_by, settings_file, tool};
 use understood::recognised;
 
@@ -57,7 +59,8 @@ impl<'a> Engine<'a> {
             let mut came = Done::new(StepState::Spliced);
             for (number, command) in recognised.installs.iter().enumerate() {
                 let step = format!("{number} {}", at.op.created_by);
-                match self.command(command, &mounts, (&stage, &step))? {
+                let task = Task { at, run, from, state: &stage, done };
+                match self.command(command, &mounts, (task, &step))? {
                     Ok(Installed { packed, details }) => {
                         stage.push_all(&packed, &at.op.created_by)?;
                         made.layers.extend(packed.layers);
@@ -122,8 +125,9 @@ impl<'a> Engine<'a> {
         &self,
         command: &InstallCommand,
         mounts: &Mounts<'_, '_>,
-        (state, step): (&StageState<'a>, &str),
+        (task, step): (Task<'_, 'a>, &str),
     ) -> Result<Result<Installed, Reason>> {
+        let state = task.state;
         if let Some(reason) = beyond(command) {
             return Ok(Err(reason));
         }
@@ -152,6 +156,10 @@ impl<'a> Engine<'a> {
             Ok(source) => source,
             Err(reason) => return Ok(Err(reason)),
         };
+        let options = match &source {
+            ResolveSource::Requirements(requirements) => requirements.options.clone(),
+            _ => command.options.clone(),
+        };
         // Requirements bring what the command says of indexes with them; a lock is compared with its project by uv.
         let index = match command.asked {
             Asked::Lock(_) => self.options.index.clone().with(&command.options),
@@ -170,10 +178,26 @@ impl<'a> Engine<'a> {
                 installed: library.map(|library| distributions(below, library)).unwrap_or_default(),
                 upgrade: command.upgrade.clone(),
                 reinstall: command.reinstall,
+                builds: builds(command, &options),
             },
             previous: None,
         };
-        let (resolution, fetch) = self.resolve(request, step)?;
+        let fetch = self.fetching(&request);
+        let found = match must_build(command) {
+            Some(reason) => Err(reason),
+            None => match self.resolve(request, step) {
+                Err(error) => Err(to_build(error)?),
+                Ok(resolution) => Ok(resolution),
+            },
+        };
+        let resolution = match found {
+            Ok(resolution) => resolution,
+            Err(reason) if command.installer == Installer::Uv => return Ok(Err(reason)),
+            Err(reason) => match self.built(task, (command, &options), &interpreter, &reason)? {
+                Ok(resolution) => resolution,
+                Err(reason) => return Ok(Err(reason)),
+            },
+        };
         if let Some(name) = removed(command, &there, &resolution) {
             return Ok(Err(format!("it removes `{name}`, which the lockfile does not have")));
         }
@@ -200,6 +224,18 @@ impl<'a> Engine<'a> {
         }
         Ok(Ok(Installed { packed: self.install(&plan, &place, (&fetch, &compiling))?, details }))
     }
+}
+
+/// An instruction that is being done.
+#[derive(Clone, Copy)]
+struct Task<'t, 'a> {
+    at: At<'t>,
+    run: &'t Run,
+    from: &'t [GraphCopyFrom],
+    /// The stage so far.
+    state: &'t StageState<'a>,
+    /// The stages before it.
+    done: &'t [StageState<'a>],
 }
 
 /// What a command came to.

@@ -117,6 +117,14 @@ pub enum ErrorKind {
         /// What it said.
         said: String,
     },
+    /// pip was asked to build a wheel, and there is none.
+    #[error("pip left no wheel of `{name}` {version}")]
+    NotBuilt {
+        /// The package.
+        name: String,
+        /// Its version.
+        version: String,
+    },
     /// A layer could not be extracted, or what a command changed could not be read.
     #[error(transparent)]
     Snapshot(cartwheel_snapshot::Error),

@@ -94,17 +94,20 @@ impl Prepared {
 /// What of a wheel enters a key: its digest, and the URL that `direct_url.json` will hold.
 pub(crate) fn identity(locked: &LockedWheel) -> String {
     match direct_url(locked) {
-        Some(direct) => format!("{} {}", locked.digest, direct.url),
+        Some(DirectUrl::Wheel { url, .. } | DirectUrl::Source(url)) => format!("{} {url}", locked.digest),
         None => locked.digest.to_string(),
     }
 }
 
 fn direct_url(locked: &LockedWheel) -> Option<DirectUrl> {
+    if let Some(text) = &locked.direct_url {
+        return Some(DirectUrl::Source(text.clone()));
+    }
     let url = match &locked.location {
         WheelLocation::Url(url) => url.clone(),
         WheelLocation::Path(path) => format!("file://{}", path.display()),
     };
-    locked.direct.then_some(DirectUrl { url, sha256: locked.digest })
+    locked.direct.then_some(DirectUrl::Wheel { url, sha256: locked.digest })
 }
 
 /// What packing has to know about wheels in the order of installation, and what the user has to know.

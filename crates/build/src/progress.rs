@@ -21,6 +21,13 @@ pub enum Event {
         /// Why it has to be run.
         reason: String,
     },
+    /// Part of a step is done by a program of the image: pip says what it would install, or builds a wheel.
+    Assisted {
+        /// The step.
+        name: String,
+        /// By what, and why.
+        how: String,
+    },
     /// A command wrote a line.
     Output {
         /// Which command.
@@ -91,6 +98,10 @@ impl<'a> Steps<'a> {
 
     pub(crate) fn started(&self, name: &str, reason: &str) {
         self.event(&Event::Started { name: name.to_owned(), reason: reason.to_owned() });
+    }
+
+    pub(crate) fn assisted(&self, name: &str, how: String) {
+        self.event(&Event::Assisted { name: name.to_owned(), how });
     }
 
     /// Takes what a command writes.

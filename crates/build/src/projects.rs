@@ -107,7 +107,8 @@ impl<'a> Engine<'a> {
             rules: InstallRules::default(),
             previous: None,
         };
-        self.resolve(request, "project")
+        let fetch = self.fetching(&request);
+        Ok((self.resolve(request, "project")?, fetch))
     }
 
     fn resolve_source(&self, source: &RequirementSource) -> Result<ResolveSource> {
@@ -130,22 +131,13 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// The wheels that a request resolves to: as kept, or asked anew and then kept. And how to fetch them.
-    pub(crate) fn resolve(
-        &self,
-        mut request: ResolveRequest,
-        step: &str,
-    ) -> Result<(Resolution, FetchOptions)> {
+    /// The wheels that a request resolves to: as kept, or asked anew and then kept.
+    pub(crate) fn resolve(&self, mut request: ResolveRequest, step: &str) -> Result<Resolution> {
         let store = self.workshop.store;
         let key = request.key()?;
-        let mut credentials = request.credentials();
-        if let Some(netrc) = &self.options.netrc {
-            credentials.add_netrc(netrc);
-        }
-        let fetch = FetchOptions { credentials, ..self.options.fetch.clone() };
         let anew = self.options.no_cache == crate::execute::NoCache::All;
         if let Some(kept) = store.get(&key).filter(|_| !anew) {
-            return Ok((kept, fetch));
+            return Ok(kept);
         }
         // A `pylock.toml` is an answer already; everything else is a question for uv.
         if self.options.uv.is_none() && !matches!(request.source, ResolveSource::Pylock { .. }) {
@@ -164,7 +156,16 @@ impl<'a> Engine<'a> {
         if let Some(preference) = preference {
             store.put(&preference, &PreferenceRecord { pylock: resolution.pylock.clone() })?;
         }
-        Ok((resolution, fetch))
+        Ok(resolution)
+    }
+
+    /// How distributions are fetched that a request comes to.
+    pub(crate) fn fetching(&self, request: &ResolveRequest) -> FetchOptions {
+        let mut credentials = request.credentials();
+        if let Some(netrc) = &self.options.netrc {
+            credentials.add_netrc(netrc);
+        }
+        FetchOptions { credentials, ..self.options.fetch.clone() }
     }
 
     /// A command that cannot work is better noticed now than in production.

@@ -44,7 +44,7 @@ use std::fmt;
 use std::ops::Range;
 
 pub(crate) use install::{
-    Asked, Destination, InstallCommand, Installer, PythonChoice, RequirementFile, Selection,
+    Asked, Destination, InstallCommand, Installer, Process, PythonChoice, RequirementFile, Selection,
 };
 
 /// What a RUN instruction runs, and what it runs in.

@@ -25,8 +25,9 @@ use cartwheel_dockerfile as dockerfile;
 use cartwheel_dockerfile::Run;
 use cartwheel_oci::Platform;
 use cartwheel_oci::layer::Encoding;
-use cartwheel_sandbox::{Cancel, Exit, Network, Sandbox, Ulimit};
+use cartwheel_sandbox::{Cancel, Exit, Mount, Network, Sandbox, Ulimit};
 
+pub(crate) use caches::PLACE;
 pub(crate) use mounts::name_mounts;
 
 use crate::container::{Container, marks};
@@ -67,6 +68,13 @@ pub struct RunOptions {
     pub only_root: Option<String>,
 }
 
+/// A process that has run, and what it left.
+pub(crate) struct Ran {
+    /// The upper directory of its overlay.
+    upper: PathBuf,
+    _container: Container,
+}
+
 /// What a command may ask for only if the user allows it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Entitlements {
@@ -95,30 +103,11 @@ impl<'a> Engine<'a> {
         (state, done): (&mut StageState<'a>, &[StageState<'a>]),
         reason: &str,
     ) -> Result<(PackRecord, Done)> {
-        self.may_run(at, run)?;
         let started = Instant::now();
         self.steps.started(&at.op.text, reason);
-        if let Some(reason) = &self.options.run.only_root {
-            self.steps.warn(format!("commands have no user but root: {reason}"));
-        }
+        let ran = self.process(at, (run, from), (state, done), None)?;
         let store = self.workshop.store;
-        let container = Container::of_stage(store, state, &run.user)?;
-        if let Some(warning) = container.lacking() {
-            self.steps.warn(warning);
-        }
-        let mut mounted = Mounted::new(self, at, (run, from), done, &container.scratch)?;
-        if self.options.run.automatic_caches {
-            mounted.add_automatic(store, run, &container.user, state.below()?)?;
-        }
-        let mut sandbox = self.sandbox(run, &container);
-        mounted.put_into(&mut sandbox);
-        let mut lines = self.steps.lines(&at.op.text);
-        let exit = cartwheel_sandbox::run(&sandbox, &Cancel::new()?, &mut |_, bytes| lines.push(bytes))?;
-        lines.end();
-        if exit != Exit::Code(0) {
-            return Err(failed(run, exit).into());
-        }
-        let upper = cartwheel_snapshot::diff(&sandbox.upper, marks(), state.below()?)?;
+        let upper = cartwheel_snapshot::diff(&ran.upper, marks(), state.below()?)?;
         bytecode::follow(&upper, self.mtime())?;
         let tree = upper.with_mtime(self.mtime());
         let mut made = PackRecord::default();
@@ -131,6 +120,38 @@ impl<'a> Engine<'a> {
         self.steps.made();
         self.steps.finished(&at.op.text, Outcome::Done(outcome), started.elapsed());
         Ok((made, Done::new(StepState::Sandbox)))
+    }
+
+    /// Runs a process in the place of an instruction's, with one mount more; an error if it fails.
+    pub(crate) fn process(
+        &self,
+        at: At<'_>,
+        (run, from): (&Run, &[CopyFrom]),
+        (state, done): (&StageState<'a>, &[StageState<'a>]),
+        mount: Option<Mount>,
+    ) -> Result<Ran> {
+        self.may_run(at, run)?;
+        if let Some(reason) = &self.options.run.only_root {
+            self.steps.warn(format!("commands have no user but root: {reason}"));
+        }
+        let container = Container::of_stage(self.workshop.store, state, &run.user)?;
+        if let Some(warning) = container.lacking() {
+            self.steps.warn(warning);
+        }
+        let mut mounted = Mounted::new(self, at, (run, from), done, &container.scratch)?;
+        if self.options.run.automatic_caches {
+            mounted.add_automatic(self.workshop.store, run, &container.user, state.below()?)?;
+        }
+        let mut sandbox = self.sandbox(run, &container);
+        mounted.put_into(&mut sandbox);
+        sandbox.mounts.extend(mount);
+        let mut lines = self.steps.lines(&at.op.text);
+        let exit = cartwheel_sandbox::run(&sandbox, &Cancel::new()?, &mut |_, bytes| lines.push(bytes))?;
+        lines.end();
+        if exit != Exit::Code(0) {
+            return Err(failed(run, exit).into());
+        }
+        Ok(Ran { upper: sandbox.upper, _container: container })
     }
 
     /// Whether this machine runs programs for the platform.

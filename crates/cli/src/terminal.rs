@@ -108,6 +108,7 @@ impl Progress for JsonLines {
                 json!({ "event": "downloaded", "bytes": bytes, "total": total })
             }
             Event::Started { name, reason } => json!({ "event": "started", "name": name, "reason": reason }),
+            Event::Assisted { name, how } => json!({ "event": "assisted", "name": name, "how": how }),
             Event::Output { name, line } => json!({ "event": "output", "name": name, "line": line }),
             Event::Warning(text) => json!({ "event": "warning", "message": text }),
         };
@@ -124,6 +125,7 @@ fn line(event: &Event) -> Option<String> {
             Some(format!("#{step} {name}  {detail}, {}", seconds(*took)))
         }
         Event::Started { name, reason } => Some(format!("{name}  is run: {reason}")),
+        Event::Assisted { name, how } => Some(format!("{name}  {how}")),
         Event::Output { line, .. } => Some(format!("  | {line}")),
         Event::Warning(text) => Some(format!("warning: {text}")),
         Event::Downloaded { .. } => None,

@@ -16,7 +16,15 @@ pub fn modules<'f>(
     let libraries = [scheme.library(), &scheme.platlib].map(|path| format!("{}/", path.trim_matches('/')));
     let is_library = move |path: &str| libraries.iter().any(|library| path.starts_with(library));
     let is_compiled = move |path: &str| matches!(tool, Tool::Pip(_)) || is_library(path);
-    files.iter().filter(move |file| file.path.strip_suffix(".py").is_some() && is_compiled(&file.path))
+    files.iter().filter(move |file| is_module(&file.path) && is_compiled(&file.path))
+}
+
+/// Whether a file is compiled, if its directory is: modules with very long names are not.
+pub(crate) fn is_module(path: &str) -> bool {
+    /// A compiled module is written to a temporary file first, whose name has a dot and a number of 15 digits more.
+    const LONGEST: usize = 255 - 16;
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.strip_suffix(".py").is_some_and(|stem| stem.len() + ".cpython-313.pyc".len() <= LONGEST)
 }
 
 /// The path under which a module is compiled, which tracebacks show: pip goes to scripts and data by way of the library, as

@@ -96,6 +96,14 @@ impl Error {
         *self.kind
     }
 
+    /// Whether the failure is that something has to be built.
+    pub fn needs_build(&self) -> bool {
+        let kinds = |error: &LockfileError| {
+            matches!(error, LockfileError::NeedsBuild { .. } | LockfileError::NoWheel { .. })
+        };
+        matches!(&*self.kind, ErrorKind::Lockfile(error) if kinds(error))
+    }
+
     /// What is wrong with the wheel, if it is a wheel that was refused.
     pub fn defect(&self) -> Option<&Defect> {
         match &*self.kind {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cartwheel_store::Digest;
 
-use crate::bytecode::compiled_path;
+use crate::bytecode::{compiled_path, is_module};
 use crate::error::Result;
 use crate::scheme::{PipScripts, Scheme, Tool};
 use crate::wheel::{
@@ -90,20 +90,28 @@ pub enum RecordCheck {
     Ignored,
 }
 
-/// The URL that a distribution was asked for by (PEP 610), and the digest of the file behind it.
+/// The URL that a distribution was asked for by (PEP 610).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DirectUrl {
-    /// Without credentials.
-    pub url: String,
-    /// The digest of the wheel.
-    pub sha256: Digest,
+pub enum DirectUrl {
+    /// That of the wheel.
+    Wheel {
+        /// Without credentials.
+        url: String,
+        /// The digest of the wheel.
+        sha256: Digest,
+    },
+    /// That of something from which the wheel was built, as the text of direct_url.json.
+    Source(String),
 }
 
 impl DirectUrl {
     /// The text of direct_url.json, as the tool writes it: pip with the digest that it found.
     fn to_json(&self, tool: Tool) -> String {
-        let hex = self.sha256.hex();
-        let url = json_string(&self.url);
+        let (url, sha256) = match self {
+            Self::Wheel { url, sha256 } => (json_string(url), sha256),
+            Self::Source(text) => return text.clone(),
+        };
+        let hex = sha256.hex();
         if tool == Tool::Uv {
             return format!(r#"{{"url":{url},"archive_info":{{}}}}"#);
         }
@@ -114,7 +122,7 @@ impl DirectUrl {
 }
 
 /// A JSON string in ASCII, as Python's `json.dumps` writes it.
-fn json_string(text: &str) -> String {
+pub(crate) fn json_string(text: &str) -> String {
     let escape = |letter: char| match letter {
         '"' | '\\' => format!("\\{letter}"),
         ' '..='~' => letter.to_string(),
@@ -385,9 +393,8 @@ impl<'a> Installation<'a> {
         let Some(tag) = self.options.cache_tag.as_ref().filter(|_| self.options.tool != Tool::Uv) else {
             return;
         };
-        let is_compiled = |path: &&String| {
-            path.strip_suffix(".py").is_some() && !self.options.uncompiled.contains(&self.flat_path(path))
-        };
+        let is_compiled =
+            |path: &&String| is_module(path) && !self.options.uncompiled.contains(&self.flat_path(path));
         let row = |path: &String| (record_path(&compiled_path(path, tag), self.library), Default::default());
         let rows: Vec<_> = self.files.keys().filter(is_compiled).map(row).collect();
         self.record.extend(rows);

@@ -16,6 +16,7 @@ mod install;
 mod marker;
 mod name;
 mod pylock;
+mod report;
 mod requirement;
 mod requirements;
 mod resolve;
@@ -36,6 +37,7 @@ pub use marker::Marker;
 pub use name::{PackageName, PythonVersion};
 pub use pep440_rs::Version;
 pub use pylock::{LockedWheel, Lockfile, LockfileError, WheelLocation};
+pub use report::{PipReport, PipSource};
 pub use requirement::{InvalidRequirement, Requirement};
 pub use requirements::{
     BinaryChoice, Files, Location, RequirementLine, RequirementOptions, Requirements, RequirementsError,

@@ -44,6 +44,9 @@ pub struct LockedWheel {
     pub digest: Digest,
     /// Whether it was asked for by its URL or path (and gets a `direct_url.json`), not found in an index.
     pub direct: bool,
+    /// The text of that file, if it was built from what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_url: Option<String>,
 }
 
 /// Where a wheel is.
@@ -93,7 +96,7 @@ pub enum LockfileError {
         tags: Vec<String>,
     },
     /// A package that would have to be built.
-    #[error("package `{name}` has {what} and would have to be built, which is not supported yet")]
+    #[error("package `{name}` has {what} and would have to be built")]
     NeedsBuild {
         /// The package, or the requirement if it has no name.
         name: String,
@@ -232,6 +235,7 @@ impl Lockfile {
             size: file.size,
             digest: *digest,
             direct,
+            direct_url: None,
         })
     }
 

@@ -58,7 +58,7 @@ use crate::requirement::Requirement;
 use crate::requirements::{RequirementLine, Requirements, RequirementsError};
 use crate::tag::Target;
 use cartwheel_transfer::{redact, without_credentials};
-use order::installation_order;
+pub(crate) use order::{Dependents, installation_order};
 use uv::Uv;
 
 pub use error::ResolveError;
@@ -266,7 +266,59 @@ fn resolve_requirements(request: &ResolveRequest, requirements: &Requirements) -
     uv.write(uv::CONSTRAINTS, &wanted[1])?;
     let resolution = compile(&uv, request, &pins)?;
     pins.check(&resolution.packages)?;
+    if request.rules.builds {
+        check_newest(&uv, request, requirements, &pins, &resolution)?;
+    }
     Ok(resolution)
+}
+
+/// Fails if a package has a newer version than the chosen one that is no wheel: the tool would build it, and uv was told to
+/// look at wheels only. What was chosen before, or is pinned, is left alone.
+fn check_newest(
+    uv: &Uv<'_>,
+    request: &ResolveRequest,
+    requirements: &Requirements,
+    pins: &Pins,
+    resolution: &Resolution,
+) -> Result<()> {
+    let known = request.previous.as_deref().and_then(|text| Lockfile::parse(text, uv.folder()).ok());
+    let known = known.map(|lockfile| lockfile.versions()).unwrap_or_default();
+    let is_open = |wheel: &&LockedWheel| {
+        let chosen = (wheel.name.clone(), wheel.version.clone());
+        !wheel.direct && !pins.pinned.contains(&wheel.name) && !known.contains(&chosen)
+    };
+    let chosen = resolution.packages.iter().filter(is_open).map(|wheel| (&wheel.name, &wheel.version));
+    let is_renewed = |package: &&SatisfiedPackage| request.rules.renews(&package.name, &pins.requested);
+    let kept = resolution.satisfied.iter().filter(is_renewed).map(|kept| (&kept.name, &kept.version));
+    let open: Vec<(&String, &String)> = chosen.chain(kept).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> =
+        open.iter().map(|(name, _)| format!("{name}{}", bounds(requirements, name))).collect();
+    uv.write(uv::NEWEST, lines.join("\n"))?;
+    let [any, wheels] = uv.newest()?;
+    let newer = open.iter().find_map(|(name, chosen)| {
+        let version = any.get(*name)?;
+        (wheels.get(*name) != Some(version) && version != *chosen).then_some((name, version))
+    });
+    match newer {
+        Some((name, version)) => {
+            let name = format!("{name} {version}");
+            Err(LockfileError::NeedsBuild { name, what: "no wheel, but is newer than those that have one," }
+                .into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// What the requirements say of a package's versions.
+fn bounds(requirements: &Requirements, name: &str) -> String {
+    let lines =
+        requirements.lines.iter().filter_map(|line| specifier(&line.text).parse::<Requirement>().ok());
+    let its = lines.filter(|requirement| normalise(requirement.name()) == name);
+    let bounds: Vec<String> = its.flat_map(|requirement| requirement.specifiers().to_vec()).collect();
+    bounds.join(",")
 }
 
 /// Asks uv, offline first if there is an earlier answer to prefer.

@@ -170,7 +170,7 @@ fn serve_index(project: &Project, full: bool, folder: &Path) -> Result<String> {
     let sets = if full { &[INSTALLERS, LIGHT, MEDIUM, FULL][..] } else { &[INSTALLERS, LIGHT, MEDIUM] };
     let mut wheels = Vec::new();
     for set in sets {
-        wheels.extend(index::wheels(&set.provide(project, &tools)?)?);
+        wheels.extend(index::distributions(&set.provide(project, &tools)?)?);
     }
     index::serve(&wheels, folder)
 }

@@ -1,9 +1,11 @@
-"""Writes the wheels that the oracle's cases install: wheelhouse.py FOLDER. Small, and odd in every way that wheels may be."""
+"""Writes the wheels and sources that the oracle's cases install: wheelhouse.py FOLDER. Small, and odd in every way that wheels may be."""
 
 import base64
 import hashlib
+import io
 import os
 import sys
+import tarfile
 import zipfile
 
 FOLDER = sys.argv[1]
@@ -46,6 +48,51 @@ def put(archive, member, content, mode):
     entry.external_attr = (0o100000 | mode) << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
     archive.writestr(entry, content)
+
+
+BACKEND = """
+import base64, hashlib, io, os, zipfile
+
+NAME, VERSION, REQUIRES, FAILS = %r
+
+def metadata():
+    return f"Metadata-Version: 2.1\\nName: {NAME}\\nVersion: {VERSION}\\n" + "".join(f"Requires-Dist: {line}\\n" for line in REQUIRES)
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    if FAILS:
+        raise SystemExit("cannot be built")
+    info = f"{NAME}-{VERSION}.dist-info"
+    files = {
+        f"{NAME}/__init__.py": open(f"{NAME}.py").read() + f"import sys; version = {VERSION!r}\\n",
+        f"{info}/METADATA": metadata(),
+        f"{info}/WHEEL": "Wheel-Version: 1.0\\nGenerator: oracle\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\\n{NAME}-run = {NAME}:main\\n",
+    }
+    name = f"{NAME}-{VERSION}-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+        record = ""
+        for path, text in files.items():
+            archive.writestr(path, text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+            record += f"{path},sha256={digest},{len(text)}\\n"
+        archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\\n")
+    return name
+"""
+
+
+def source(name, version, requires=(), fails=False):
+    """A source distribution that builds itself: no build system has to be fetched."""
+    files = {
+        f"{name}.py": "def main():\n    print(1)\n",
+        "backend.py": BACKEND % ((name, version, list(requires), fails),),
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+    }
+    with tarfile.open(os.path.join(FOLDER, f"{name}-{version}.tar.gz"), "w:gz") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-{version}/{path}")
+            entry.size, entry.mtime = len(text.encode()), 1_600_000_000
+            archive.addfile(entry, io.BytesIO(text.encode()))
 
 
 def package(name, version, **more):
@@ -143,3 +190,9 @@ wheel(
     },
 )
 package("pi_old", "1.0", requires=["alpha<2"])
+source("sigma", "1.0", requires=["alpha<2", "delta"])
+package("tau", "1.0")
+source("tau", "2.0", requires=["delta"])
+package("upsilon", "1.0", requires=["tau"])
+package("phi", "1.0", requires=["tau<2"])
+source("chi", "1.0", fails=True)

@@ -10,7 +10,7 @@ use cartwheel_python::{Files, LockSelection, Requirements, ResolveSource};
 use super::Reason;
 use crate::error::{ErrorKind, Result};
 use crate::execute::Engine;
-use crate::recognise::{Asked, InstallCommand, RequirementFile, Selection};
+use crate::recognise::{Asked, InstallCommand, Installer, RequirementFile, Selection};
 use crate::scratch::Scratch;
 use crate::stage::StageState;
 
@@ -52,9 +52,9 @@ pub(super) fn asked(
 ) -> Result<Result<ResolveSource, Reason>> {
     let (words, wheels, files) = match &command.asked {
         Asked::Lock(selection) => return lock(selection, mounts, state, scratch).map(Ok),
-        Asked::Requirements { words, wheels, files } => (words, wheels, files),
+        Asked::Requirements { words, wheels, files, .. } => (words, wheels, files),
     };
-    if let Some((place, _)) = wheels.first() {
+    if let (Some((place, _)), Installer::Uv) = (wheels.first(), command.installer) {
         return Ok(Err(format!("`{}` is a wheel of the image", place.path)));
     }
     let mut requirements = Requirements { options: command.options.clone(), ..Requirements::default() };
@@ -86,7 +86,7 @@ pub(super) fn asked(
     Ok(Ok(ResolveSource::Requirements(requirements)))
 }
 
-/// Copies the wheels of the image's folders to where uv can read them.
+/// Copies the wheels of the image's folders to where uv can read them, and the sources: uv has to know of them.
 fn copy_links(
     links: &mut [String],
     mounts: &Mounts<'_, '_>,
@@ -103,8 +103,9 @@ fn copy_links(
         let copy = scratch.folder(&format!("links-{number}"))?;
         for (path, _) in below.children(&folder) {
             let name = path.get(folder.len()..).unwrap_or_default().trim_start_matches('/');
+            let is_distribution = [".whl", ".tar.gz", ".zip"].iter().any(|ending| name.ends_with(ending));
             if !name.contains('/')
-                && name.strip_suffix(".whl").is_some()
+                && is_distribution
                 && let Some(bytes) = state.read_bytes(path)?
             {
                 let copied = copy.join(name);

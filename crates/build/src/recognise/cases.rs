@@ -100,9 +100,12 @@ fn described(install: &InstallCommand) -> String {
         PythonChoice::Nearest { folder, or_system: true } => add(&format!("near-or-system:{folder}")),
     }
     match &install.asked {
-        Asked::Requirements { words, wheels, files } => {
+        Asked::Requirements { words, wheels, sources, files } => {
             for word in words {
                 add(word);
+            }
+            for source in sources {
+                add(&format!("build:{source}"));
             }
             for (place, rest) in wheels {
                 add(&format!("{}{rest}", shown(place)));
@@ -174,6 +177,9 @@ fn described(install: &InstallCommand) -> String {
     }
     for name in &options.only_binary {
         add(&format!("only={name}"));
+    }
+    for name in options.no_binary.iter().filter(|name| *name != ":none:") {
+        add(&format!("build={name}"));
     }
     if let Some(place) = &install.certificates {
         add(&format!("cert={}", shown(place)));

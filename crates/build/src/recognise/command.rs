@@ -197,6 +197,7 @@ impl Chain<'_> {
             home: self.variables.home.as_deref(),
             working_dir: &self.working_dir,
             text,
+            words,
         };
         let name = program.text.rsplit('/').next().unwrap_or_default();
         let install = match name {

@@ -1,5 +1,7 @@
 //! What a recognised command installs, as a value.
 
+use std::collections::BTreeMap;
+
 use cartwheel_python::{IndexStrategy, RequirementOptions, Upgrade};
 
 /// One `pip install`, `uv pip install` or `uv sync`.
@@ -42,6 +44,35 @@ pub(crate) struct InstallCommand {
     pub(crate) owner: Option<String>,
     /// The command as it was written.
     pub(crate) text: String,
+    /// The command as it would be run.
+    pub(crate) process: Process,
+}
+
+/// A process that a shell starts: nothing is left to expand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// The program and its words.
+    pub(crate) argv: Vec<String>,
+    /// All variables that it sees.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Where it is started, absolute.
+    pub(crate) working_dir: String,
+}
+
+impl Process {
+    /// The words before the tool's own command: `python -m pip`.
+    pub(crate) fn program(&self) -> &[String] {
+        self.argv.get(..self.command()).unwrap_or(&self.argv)
+    }
+
+    /// The words behind it.
+    pub(crate) fn rest(&self) -> &[String] {
+        self.argv.get(self.command() + 1..).unwrap_or_default()
+    }
+
+    fn command(&self) -> usize {
+        self.argv.iter().position(|word| word == "install").unwrap_or(self.argv.len())
+    }
 }
 
 /// Which tool installs.
@@ -83,6 +114,8 @@ pub(crate) enum Asked {
         words: Vec<String>,
         /// Wheels that were named by their path; what follows the path (extras, markers) is the second.
         wheels: Vec<(Place, String)>,
+        /// What has to be built, as it was written: archives and what is under version control.
+        sources: Vec<String>,
         /// Files.
         files: Vec<RequirementFile>,
     },

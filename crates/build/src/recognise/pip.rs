@@ -201,6 +201,7 @@ struct Install {
     python: PythonChoice,
     words: Vec<String>,
     wheels: Vec<(Place, String)>,
+    sources: Vec<String>,
     files: Vec<RequirementFile>,
     options: RequirementOptions,
     certificates: Option<Place>,
@@ -222,6 +223,7 @@ impl Install {
             python,
             words: Vec::new(),
             wheels: Vec::new(),
+            sources: Vec::new(),
             files: Vec::new(),
             options: RequirementOptions::default(),
             certificates: None,
@@ -288,17 +290,16 @@ impl Install {
         match at.requirement(word)? {
             Requested::Wheel(place, rest) => self.wheels.push((place, rest)),
             Requested::Word(text) => self.words.push(text),
+            Requested::Source(text) => self.sources.push(text),
         }
         Ok(())
     }
 
     fn finish(self, at: &Surroundings<'_>) -> Result<InstallCommand> {
         let asks = |file: &RequirementFile| !matches!(file, RequirementFile::Constraints(_));
-        if self.words.is_empty() && self.wheels.is_empty() && !self.files.iter().any(asks) {
+        let words = self.words.len() + self.wheels.len() + self.sources.len();
+        if words == 0 && !self.files.iter().any(asks) {
             return Err(NotRecognised::new("pip install", "is given nothing to install"));
-        }
-        if self.options.no_binary.iter().any(|name| name != ":none:") {
-            return Err(NotRecognised::new("--no-binary", "asks for packages to be built"));
         }
         let destination = self.destination(at)?;
         let (owner, python_path) = (at.owner(&destination)?, at.python_path());
@@ -315,7 +316,12 @@ impl Install {
         Ok(InstallCommand {
             installer: Installer::Pip,
             python: self.python,
-            asked: Asked::Requirements { words: self.words, wheels: self.wheels, files: self.files },
+            asked: Asked::Requirements {
+                words: self.words,
+                wheels: self.wheels,
+                sources: self.sources,
+                files: self.files,
+            },
             destination,
             upgrade,
             reinstall,
@@ -329,6 +335,7 @@ impl Install {
             python_path,
             owner,
             text: at.text(),
+            process: at.process(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cartwheel_python::Requirement;
 
-use super::install::{Destination, Place};
+use super::install::{Destination, Place, Process};
 use super::options::refused;
 use super::shell::Word;
 use super::{NotRecognised, Result, RunCommand, RunMount};
@@ -35,6 +35,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) home: Option<&'a str>,
     pub(super) working_dir: &'a str,
     pub(super) text: &'a str,
+    /// The program and its words.
+    pub(super) words: &'a [Word],
 }
 
 /// What a word of requirements asks for.
@@ -43,6 +45,8 @@ pub(super) enum Requested {
     Word(String),
     /// A wheel by its path, and what follows the path.
     Wheel(Place, String),
+    /// Something that has to be built and is no directory.
+    Source(String),
 }
 
 impl Surroundings<'_> {
@@ -56,6 +60,14 @@ impl Surroundings<'_> {
 
     pub(super) fn text(&self) -> String {
         self.text.to_owned()
+    }
+
+    pub(super) fn process(&self) -> Process {
+        Process {
+            argv: self.words.iter().map(|word| word.text.clone()).collect(),
+            environment: self.environment.clone(),
+            working_dir: self.working_dir.to_owned(),
+        }
     }
 
     pub(super) fn resolve(&self, path: &str) -> String {
@@ -166,16 +178,14 @@ impl Surroundings<'_> {
         let text = word.text.trim();
         let (place, rest) = split_requirement(text);
         let without_fragment = place.split(['#', '?']).next().unwrap_or_default();
-        if ["git+", "hg+", "svn+", "bzr+"].iter().any(|scheme| text.contains(scheme)) {
-            return Err(refused(word, "is installed from version control"));
+        if ["hg+", "svn+", "bzr+"].iter().any(|scheme| text.contains(scheme)) {
+            return Err(refused(word, "is installed from version control that is no Git"));
         }
         if let Ok(requirement) = text.parse::<Requirement>()
             && (requirement.url().is_some() || !is_archive(text))
         {
             return match requirement.url() {
-                Some(url) if !is_wheel_url(url) => {
-                    Err(refused(word, "is no wheel, and would have to be built"))
-                }
+                Some(url) if !is_wheel_url(url) => source(word, url),
                 _ => Ok(Requested::Word(text.to_owned())),
             };
         }
@@ -183,16 +193,29 @@ impl Surroundings<'_> {
             return if is_wheel_url(place) {
                 Ok(Requested::Word(text.to_owned()))
             } else {
-                Err(refused(word, "is no wheel, and would have to be built"))
+                source(word, place)
             };
         }
         if without_fragment.strip_suffix(".whl").is_some() && !place.starts_with('~') {
             return Ok(Requested::Wheel(self.place(place, word)?, rest.to_owned()));
         }
-        if place.contains('/') || place.starts_with('.') || is_archive(place) {
-            return Err(refused(word, "is a project or an archive, which would have to be built"));
+        if is_archive(without_fragment) && !place.starts_with('~') {
+            return Ok(Requested::Source(text.to_owned()));
+        }
+        if place.contains('/') || place.starts_with('.') {
+            return Err(refused(word, "is a project, which would have to be built"));
         }
         Err(refused(word, "is no requirement"))
+    }
+}
+
+/// A URL of something that is no wheel.
+fn source(word: &Word, url: &str) -> Result<Requested> {
+    let path = url.split(['#', '?']).next().unwrap_or_default();
+    if url.starts_with("git+") || (is_http(url) && is_archive(path)) {
+        Ok(Requested::Source(word.text.trim().to_owned()))
+    } else {
+        Err(refused(word, "is no wheel and no archive, and would have to be built"))
     }
 }
 

@@ -105,5 +105,6 @@ pub(super) fn finish(mut read: Options, at: &Surroundings<'_>) -> Result<Install
         python_path: Vec::new(),
         owner,
         text: at.text(),
+        process: at.process(),
     })
 }

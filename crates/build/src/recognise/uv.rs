@@ -363,6 +363,7 @@ impl Options {
                     self.words.push(text);
                     Ok(())
                 }
+                Requested::Source(_) => Err(refused(&word, "is no wheel, and would have to be built")),
             },
             Item::Option { meaning: Meaning::Refused(reason), word, .. } => Err(refused(&word, reason)),
             Item::Option { meaning: Meaning::Sync(choice), value, .. } => {
@@ -438,7 +439,12 @@ impl Options {
         Ok(InstallCommand {
             installer: Installer::Uv,
             python,
-            asked: Asked::Requirements { words: self.words, wheels: self.wheels, files: self.files },
+            asked: Asked::Requirements {
+                words: self.words,
+                wheels: self.wheels,
+                sources: Vec::new(),
+                files: self.files,
+            },
             destination,
             upgrade,
             reinstall: self.reinstall,
@@ -452,6 +458,7 @@ impl Options {
             python_path: Vec::new(),
             owner,
             text: at.text(),
+            process: at.process(),
         })
     }
 

@@ -19,7 +19,7 @@ use cartwheel_store::{Digest, Store};
 use crate::error::{Error, Result};
 
 /// Where automatic caches are mounted.
-const PLACE: &str = "/run/cartwheel";
+pub(crate) const PLACE: &str = "/run/cartwheel";
 
 /// A directory that outlives builds, while a command uses it.
 #[derive(Debug)]

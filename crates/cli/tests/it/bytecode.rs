@@ -1,6 +1,7 @@
 //! Bytecode of packages: that it is what the image's own Python makes, whoever makes it and in whatever order.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 
 use cartwheel_oci::Source;
@@ -13,8 +14,9 @@ use crate::project::{LIBRARY, Project, listing, platform};
 fn project() -> Project {
     let module = |number: usize| {
         let mut text = format!("'''Module {number}.'''\nNAMES = frozenset(('a', 'b{number}', None))\n");
-        (0..3_000)
-            .for_each(|line| text += &format!("def f{line}(x=(1, 'a')):\n    return x in {{{line}, 'b'}}\n"));
+        (0..3_000).for_each(|line| {
+            writeln!(text, "def f{line}(x=(1, 'a')):\n    return x in {{{line}, 'b'}}").unwrap();
+        });
         text
     };
     let mut large = WheelBuilder::new("large", "1.0");
@@ -31,7 +33,7 @@ fn project() -> Project {
 
 /// Asks the image's Python of every module of a library whether it would use what is compiled, and whether it is what it
 /// makes of it.
-const ASK: &str = r#"
+const ASK: &str = r"
 import importlib.util, marshal, pathlib, sys
 wrong = []
 for source in sorted(pathlib.Path(sys.argv[1]).rglob('*.py')):
@@ -49,7 +51,7 @@ for source in sorted(pathlib.Path(sys.argv[1]).rglob('*.py')):
     wrong += [f'{compiled}: header'] * (data[:16] != head) + [f'{compiled}: code'] * (marshal.loads(data[16:]) != expected)
     print(source.name)
 sys.exit('\n'.join(wrong) or 0)
-"#;
+";
 
 #[test]
 #[ignore = "needs peers: cargo xtask test"]
@@ -100,7 +102,10 @@ fn the_bytes_depend_on_nobody_who_makes_them() {
         let mut build = project.command();
         build.args(Project::arguments()).args(OUT).env("RAYON_NUM_THREADS", threads);
         assert!(build.output().unwrap().status.success());
-        layers(&project).into_keys().collect::<Vec<_>>()
+        // Where the wheels lie is in the application's layer.
+        let packages =
+            layers(&project).into_iter().filter(|(_, files)| files.keys().any(|path| path.contains(LIBRARY)));
+        packages.map(|(digest, _)| digest).collect::<Vec<_>>()
     };
     let once = made("1");
     assert_eq!(once, made("4"));
@@ -113,12 +118,13 @@ fn a_package_is_compiled_once() {
     let kept = |project: &Project| listing(&project.path("home/v1/records/bytecode-1")).len();
     let project = project();
     project.build(&OUT);
-    assert_eq!(kept(&project), 3);
+    // With uvicorn, which every project has.
+    assert_eq!(kept(&project), 4);
     // The shared layer of small packages is another one now, but of what is in it only the new one is compiled.
     let project = project.wheel(&WheelBuilder::new("tiny", "1.0").file("tiny.py", b"z = 1\n"));
     let _ = fs::remove_dir_all(project.path("out"));
     project.build(&OUT);
-    assert_eq!(kept(&project), 4);
+    assert_eq!(kept(&project), 5);
 }
 
 #[test]
@@ -130,6 +136,7 @@ fn where_no_python_runs_it_is_said() {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{message}");
     assert!(message.contains("modules are not compiled, but when they are first imported:"), "{message}");
-    let has_bytecode = layers(&project).values().any(|files| files.keys().any(|path| path.ends_with(".pyc")));
+    let has_bytecode =
+        layers(&project).values().any(|files| files.keys().any(|path| path.contains("__pycache__")));
     assert!(!has_bytecode);
 }

@@ -3,7 +3,8 @@
 //! The base image's own pip installs the same wheels into a copy-on-write view of the base; what is in the view's upper
 //! folder afterwards is what pip did. Two differences are intended, because a layer must depend on its wheel alone:
 //! cartwheel leaves out `REQUESTED`, which says who asked for the package, and writes the launchers of pip 26 whichever
-//! pip the base has.
+//! pip the base has. Of bytecode, the time of the source differs, and in rare modules how often `marshal` writes a
+//! constant: there, the base's own Python is asked whether it is the same code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,6 +25,8 @@ use crate::project::{LIBRARY, Project, platform};
 struct Installed {
     files: BTreeMap<String, InstalledTreeFile>,
     records: BTreeMap<String, BTreeSet<String>>,
+    /// Compiled modules, without the time of the source.
+    bytecode: BTreeMap<String, Vec<u8>>,
 }
 
 /// Mounts live in a namespace of their own, so they go when the shell goes, however that ends. The wheels have the
@@ -38,7 +41,7 @@ mkdir -p "$folder/root$wheels"
 mount --bind "$wheels" "$folder/root$wheels"
 exec chroot "$folder/root" /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1 PIP_CONFIG_FILE=/dev/null \
-    pip install --no-compile --no-deps --no-index --no-cache-dir --find-links "$wheels" \
+    pip install --no-deps --no-index --no-cache-dir --find-links "$wheels" \
     --quiet --root-user-action ignore --disable-pip-version-check "$@"
 "#;
 
@@ -128,6 +131,11 @@ impl Installed {
             self.records.insert(path.to_owned(), kept.map(str::to_owned).collect());
             // Its lines may come in another order; how many bytes they are is compared with them.
             (file.size, file.digest) = (0, Digest::of(b""));
+        } else if path.contains("/__pycache__/") {
+            let mut compiled = content();
+            compiled[8..12].fill(0);
+            self.bytecode.insert(path.to_owned(), compiled);
+            (file.size, file.digest) = (0, Digest::of(b""));
         }
         self.files.insert(path.to_owned(), file);
     }
@@ -142,6 +150,34 @@ fn differences(pip: &Installed, ours: &Installed) -> Vec<String> {
         lines.extend(other.difference(record).map(|line| format!("{path}: only cartwheel has {line:?}")));
     }
     lines
+}
+
+/// Asks the base's Python whether pairs of compiled modules, as files `N.pip` and `N.ours` in a directory, are the same code.
+const SAME_CODE: &str = r"
+import marshal, pathlib, sys
+for one in pathlib.Path(sys.argv[1]).glob('*.pip'):
+    pair = [path.read_bytes() for path in (one, one.with_suffix('.ours'))]
+    if pair[0][:16] != pair[1][:16] or marshal.loads(pair[0][16:]) != marshal.loads(pair[1][16:]):
+        print(one.stem)
+";
+
+/// Compares compiled modules; gives how many are written in another way.
+fn check_bytecode(pip: &Installed, ours: &Installed) -> usize {
+    let differ = pip.bytecode.iter().filter(|(path, code)| ours.bytecode.get(*path) != Some(code));
+    let differ: Vec<(&String, &Vec<u8>)> = differ.collect();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for (number, (path, code)) in differ.iter().enumerate() {
+        fs::write(folder.path().join(format!("{number}.pip")), code).unwrap();
+        fs::write(folder.path().join(format!("{number}.ours")), &ours.bytecode[*path]).unwrap();
+    }
+    let base = fs::canonicalize(peers::fixtures().join("python-slim-rootfs")).unwrap();
+    let script =
+        "mount --bind \"$2\" \"$1/tmp\" && exec chroot \"$1\" /usr/local/bin/python3 -B -c \"$3\" /tmp";
+    let mut python = Command::new("unshare");
+    python.args(["--mount", "--propagation", "private", "sh", "-euc", script, "sh"]);
+    let output = succeed(python.arg(base).arg(folder.path()).arg(SAME_CODE));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{differ:?}");
+    differ.len()
 }
 
 fn differing(
@@ -161,6 +197,8 @@ fn check(project: &Project, wheels: &Path, asked: &[String]) {
     let (pip, ours) = (by_pip(wheels, asked), by_cartwheel(project));
     let found = differences(&pip, &ours);
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
+    let differ = check_bytecode(&pip, &ours);
+    assert!(differ * 100 <= pip.bytecode.len(), "{differ} of {}", pip.bytecode.len());
     // What was compared was there: a RECORD for each wheel, and every other file in one of them.
     assert_eq!(pip.records.len(), asked.len(), "{:?}", pip.records.keys());
     let lines: usize = pip.records.values().map(BTreeSet::len).sum();

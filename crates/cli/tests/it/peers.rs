@@ -127,7 +127,7 @@ there = pathlib.Path(large.__file__).parent
 print((there / 'stored.bin').read_bytes() == (there / 'deflated.bin').read_bytes(), large.size)
 print(importlib.metadata.version('demo'), len(importlib.metadata.files('demo')))
 END";
-    let expected = "hello from demo\ntool\npython tool\n/app\nmain.py\npylock.toml\n[9, 11, 164]\n\u{e9}\u{e8}\nTrue 700000\n1.0 12\n";
+    let expected = "hello from demo\ntool\npython tool\n/app\nmain.py\npylock.toml\n[9, 11, 164]\n\u{e9}\u{e8}\nTrue 700000\n1.0 13\n";
     forms.read(&project);
     forms.run("hand-made:1", &["sh", "-c", script], expected);
 }

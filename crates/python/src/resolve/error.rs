@@ -67,6 +67,12 @@ pub enum ResolveError {
     /// uv answered with something else than what was asked for.
     #[error("uv left no lockfile")]
     NoAnswer,
+    /// pip reported something else than what its format says.
+    #[error("could not read the report of `pip install --dry-run`: {problem}")]
+    Report {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A requirement that breaks the rules for hashes.
     #[error("requirement `{requirement}`: {problem}")]
     Hash {

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::pylock::LockedWheel;
 
 /// Who depends on a package: by the package's name, the names of those that need it.
-pub(super) type Dependents = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Dependents = BTreeMap<String, BTreeSet<String>>;
 
 /// Dependencies first, as pip orders them.
 ///
 /// pip takes away the packages that need nothing more, again and again; the earlier a package goes, the earlier it is
 /// installed, and those that go together are installed in reverse alphabetical order. What remains are circles: there,
 /// a package is installed the earlier, the longer a path from the requirements to it is.
-pub(super) fn installation_order(packages: Vec<LockedWheel>, dependents: &Dependents) -> Vec<LockedWheel> {
+pub(crate) fn installation_order(packages: Vec<LockedWheel>, dependents: &Dependents) -> Vec<LockedWheel> {
     let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
     let mut needs: BTreeMap<&str, BTreeSet<&str>> =
         names.iter().map(|name| (*name, BTreeSet::new())).collect();
@@ -100,6 +100,7 @@ mod tests {
             size: None,
             digest: Digest::of(b""),
             direct: false,
+            direct_url: None,
         });
         let mut dependents = Dependents::new();
         for (dependent, name) in edges {

@@ -23,6 +23,8 @@ pub struct InstallRules {
     pub upgrade: Upgrade,
     /// Whether it counts for nothing, as with `--force-reinstall`: pip then takes the newest versions, too.
     pub reinstall: bool,
+    /// Whether the tool rather builds a newer version than takes an older one's wheel.
+    pub builds: bool,
 }
 
 /// How several indexes are weighed (`--index-strategy` of uv).

@@ -1,6 +1,6 @@
 //! Running `uv`, and understanding what it says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -18,6 +18,7 @@ use cartwheel_transfer::redact;
 
 pub(super) const REQUIREMENTS: &str = "requirements.txt";
 pub(super) const CONSTRAINTS: &str = "constraints.txt";
+pub(super) const NEWEST: &str = "newest.txt";
 const PYLOCK: &str = "pylock.toml";
 const CHOSEN: &str = "chosen.txt";
 const INSTALLED: &str = "installed";
@@ -104,6 +105,33 @@ impl<'a> Uv<'a> {
             return Err(self.failure(&answer));
         }
         Ok(parse_annotations(&String::from_utf8_lossy(&answer.stdout)))
+    }
+
+    /// The newest versions of the packages in [`NEWEST`], each for itself: of any kind, and of those that have a wheel. Nothing is
+    /// asked of an index that was asked before, and nothing is built: without dependencies, uv reads no metadata.
+    pub(super) fn newest(&self) -> Result<[BTreeMap<String, String>; 2]> {
+        let ask = |wheels: bool| {
+            let with = |offline: bool| {
+                let mut command = self.pip_compile();
+                command.args(["--no-deps", "--no-annotate", "--python-platform", &self.platform]);
+                command.args(wheels.then_some(["--only-binary", ":all:"]).into_iter().flatten());
+                command.args(offline.then_some("--offline")).arg(self.folder().join(NEWEST));
+                self.run(command)
+            };
+            let answer = with(true)?;
+            let answer = if answer.status.success() { answer } else { with(false)? };
+            if !answer.status.success() {
+                return Err(self.failure(&answer));
+            }
+            Ok(parse_pins(&String::from_utf8_lossy(&answer.stdout)))
+        };
+        let (any, wheels) = std::thread::scope(|threads| {
+            let wheels = threads.spawn(|| ask(true));
+            let any = ask(false);
+            (any, wheels.join().expect("invariant: nothing in it panics"))
+        });
+        // A package without any wheel has failed before.
+        Ok([any?, wheels?])
     }
 
     /// Writes a wheel for each installed distribution that can be chosen, and gives their digests.
@@ -294,6 +322,16 @@ fn platform(target: &Target) -> Option<String> {
 }
 
 /// `a==1  # via b, -r requirements.txt` → `b` depends on `a`.
+/// `name==version` in each line.
+fn parse_pins(text: &str) -> BTreeMap<String, String> {
+    let pins = text.lines().filter_map(|line| line.split_once("=="));
+    let pin = |(name, version): (&str, &str)| {
+        let version = version.split([' ', ';']).next().unwrap_or(version);
+        (normalise(name.trim()), version.to_owned())
+    };
+    pins.map(pin).collect()
+}
+
 fn parse_annotations(text: &str) -> Dependents {
     let mut dependents = Dependents::new();
     for line in text.lines() {

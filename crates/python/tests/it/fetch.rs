@@ -104,6 +104,7 @@ fn locked(filename: &str, location: WheelLocation, bytes: &[u8]) -> LockedWheel 
         size: Some(bytes.len() as u64),
         digest: Digest::of(bytes),
         direct: false,
+        direct_url: None,
     }
 }
 
