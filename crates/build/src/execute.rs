@@ -32,6 +32,7 @@ use crate::plan::{Plan, PlannedStep, StepState};
 use crate::progress::{Outcome, Progress, Steps};
 use crate::running::RunOptions;
 use crate::stage::StageState;
+use crate::turn::Turn;
 
 /// What building a graph depends on besides the graph and the files.
 #[derive(Debug)]
@@ -319,7 +320,16 @@ impl<'a> Engine<'a> {
             .with("format", cartwheel_oci::layer::FORMAT)
             .with("mtime", self.mtime())
             .with("step", what);
-        let found = store.get(&key).filter(|found| !self.is_anew(stage) && found.is_there(store));
+        let find = || store.get(&key).filter(|found| !self.is_anew(stage) && found.is_there(store));
+        let mut found = find();
+        // Another build may be doing it. What is done anew is done by everybody.
+        let turn = match found {
+            None if !self.only_plan && !self.is_anew(stage) => Some(self.turn(&key, op)?),
+            _ => None,
+        };
+        if turn.is_some() {
+            found = find();
+        }
         let came = if let Some(found) = found {
             self.steps.timed(&op.text, || Ok(((), Outcome::Cached)))?;
             found.warnings.iter().for_each(|warning| self.steps.warn(warning.clone()));
@@ -335,6 +345,11 @@ impl<'a> Engine<'a> {
         };
         state.advance(what);
         Ok(came)
+    }
+
+    fn turn(&self, key: &Key<PackRecord>, op: &Op) -> Result<Turn> {
+        let wait = || self.steps.assisted(&op.text, "waits for another build that does the same".to_owned());
+        Turn::take(self.workshop.store, key.digest(), wait)
     }
 
     pub(crate) fn is_anew(&self, stage: &Stage) -> bool {

@@ -88,6 +88,7 @@ mod running;
 mod scratch;
 mod sources;
 mod stage;
+mod turn;
 
 pub use base::{BaseReference, Images};
 pub use container::Container;

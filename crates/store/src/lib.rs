@@ -13,6 +13,7 @@
 //!     ├── records/<kind>-<n>/ab/abcd…  a record: {"inputs": …, "value": …}; n is the kind's own version
 //!     ├── partial/<key>                an unfinished download, kept so that it can be resumed
 //!     ├── tmp/<pid>-<n>                an unfinished write; swept when its writer is gone
+//!     ├── turns/<key>                  the lock of a step that a build is doing
 //!     └── snapshots/ mounts/ scratch/  of those who run commands: extracted layers, caches, what one command needs
 //! ```
 //!

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cartwheel_oci::{Image, Source};
@@ -278,4 +278,39 @@ fn killed_it_leaves_no_process_and_the_next_build_is_right() {
     );
     case.build(&[]);
     assert_eq!(case.changed(), ["result"]);
+}
+
+#[test]
+#[ignore = "needs peers: cargo xtask test"]
+fn two_builds_at_once_share_the_work() {
+    let lines =
+        "RUN --mount=type=cache,target=/cache echo x >> /cache/runs && sleep 2 && cp /cache/runs /runs\n";
+    let case = Commands::new(lines);
+    let start = |output: &str| {
+        let mut build = case.project.command();
+        build.args([
+            "build",
+            "context",
+            "--build-context",
+            "base=oci-layout://base",
+            "--platform",
+            "linux/amd64",
+        ]);
+        build.args(["-o", &format!("type=oci,dest={output},tar=false")]);
+        build.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let builds = [start("out"), start("other")].map(|build| build.wait_with_output().unwrap());
+    let [one, two] = builds.map(|output| {
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{message}");
+        (String::from_utf8(output.stdout).unwrap(), message)
+    });
+    assert_eq!(one.0, two.0);
+    let has = |part: &str| [&one.1, &two.1].iter().filter(|message| message.contains(part)).count();
+    let seen = (has("is run:"), has("waits for another build that does the same"));
+    assert_eq!(seen, (1, 1), "{}\n{}", one.1, two.1);
+    let layout = case.project.layout("out");
+    let image = Image::read(&layout, layout.find(None).unwrap(), &platform()).unwrap();
+    let files = case.project.files(image.layers().last().unwrap());
+    assert_eq!(files["runs"].text, b"x\n");
 }
